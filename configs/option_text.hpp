@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string>
+
+#include "configs/run_config.hpp"
+
+namespace gondola {
+
+/// The help of every option, by section (what `gondola train --help` prints).
+[[nodiscard]] std::string options_help();
+
+/// The config as an INI file in which a comment explains each option (what `--print-config`
+/// prints).
+[[nodiscard]] std::string annotated_ini(const RunConfig& config);
+
+/// docs/options.md.
+[[nodiscard]] std::string options_markdown();
+
+}  // namespace gondola

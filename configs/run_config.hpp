@@ -1,0 +1,147 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace gondola {
+
+/// Where a run lives and what makes it repeatable.
+struct RunSection {
+  std::string folder;      ///< Run folder; empty: runs/<preset or "run">-<time>, chosen by rank 0.
+  std::uint64_t seed = 0;  ///< Every random draw is keyed by it.
+  std::string resume;      ///< "", "auto" or the path of a checkpoint folder (`--resume`).
+};
+
+enum class Shuffle { kFull, kBlocks, kNone };
+enum class CacheKind { kNone, kHost, kDevice };
+
+struct DataSection {
+  std::string
+      path;  ///< Dataset file, glob, comma-separated list, or synthetic:<images>x<C>x<H>x<W>.
+  Shuffle shuffle = Shuffle::kFull;
+  std::int64_t block_images = 1024;    ///< Run length of `blocks`, in images.
+  CacheKind cache = CacheKind::kNone;  ///< host: mapped and populated (one copy a node); device:
+                                       ///< one u8 copy a rank.
+  std::int64_t reader_threads = 2;     ///< pread threads of each rank.
+  std::int64_t prefetch_batches = 2;   ///< Batches read ahead.
+  std::string ledger;                  ///< File of step,epoch,position,image_id lines; empty: none.
+};
+
+enum class Family { kGon };
+enum class DecoderKind { kSiren, kConv };
+enum class ActivationKind { kSin, kRelu, kLeakyRelu, kTanh, kElu, kSoftplus, kSwish };
+enum class BatchNormMode { kSync, kLocal, kNone };
+
+struct ModelSection {
+  Family family = Family::kGon;
+  DecoderKind decoder = DecoderKind::kSiren;
+  ActivationKind activation =
+      ActivationKind::kSin;   ///< Default sin for siren, elu for conv ("auto").
+  double leaky_slope = 0.01;  ///< Negative slope of leaky_relu.
+  std::int64_t hidden = 256;  ///< siren: width h.
+  std::int64_t layers = 4;    ///< siren: sine layers; widths [k+2, h x layers, channels].
+  double w0 = 30.0;           ///< siren: frequency factor of sin (other activations use 1).
+  std::int64_t filters = 16;  ///< conv: filters of the last hidden layer (ngf).
+  BatchNormMode batch_norm = BatchNormMode::kSync;  ///< conv only.
+};
+
+enum class LatentUpdate { kGradient, kDescent };
+
+struct LatentSection {
+  std::int64_t size = 32;    ///< k: latent values (channels of a spatial latent).
+  std::int64_t spatial = 1;  ///< conv: side of the latent map: 1, 2, 4 or 8.
+  std::int64_t steps = 1;    ///< Inner steps, 1..25, jointly differentiated unless detach.
+  bool detach = false;       ///< First-order: latents are constants of the outer loss.
+  double step_size = 0.0;    ///< s; 0 means auto: 1/(B m) siren, 1/(B H W) conv (B = global batch).
+  double origin_stddev = 0.0;  ///< Stddev of the random origin; 0: z0 = 0.
+  LatentUpdate update =
+      LatentUpdate::kGradient;  ///< gradient: z = -s grad; descent: z = z0 - s grad.
+};
+
+enum class Precision { kFloat64, kFloat32, kTf32, kBf16 };
+
+struct TrainerSection {
+  std::int64_t batch_size = 64;  ///< Global batch B over all ranks.
+  std::int64_t steps = 0;        ///< Stop after this global step; 0: use epochs.
+  std::int64_t epochs = 0;       ///< Stop after so many epochs; 0: use steps.
+  Precision precision = Precision::kFloat32;
+  std::int64_t accumulate = 1;  ///< Passes per optimiser step (without batch norm only).
+  double ema_decay = 0.0;       ///< Exponential moving average of the weights; 0: off.
+};
+
+enum class Schedule { kConstant, kCosine };
+
+struct OptimizerSection {
+  double learning_rate = 1e-4;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  Schedule schedule = Schedule::kConstant;
+  std::int64_t warmup_steps = 0;  ///< Linear warm-up from 0.
+  double final_fraction = 0.0;    ///< cosine: last rate / learning_rate.
+  double clip_norm = 0.0;         ///< Global gradient norm; 0: off.
+};
+
+enum class DeviceKind { kAuto, kCpu, kCuda };
+
+struct ParallelSection {
+  DeviceKind device = DeviceKind::kAuto;
+  std::int64_t threads = 0;  ///< Compute threads of a rank; 0: auto, its share of the node's cores.
+  std::int64_t expect_world = 0;    ///< Refuse any other number of ranks; 0: any.
+  double timeout_seconds = 300.0;   ///< A collective older than this ends the run with 76.
+  std::int64_t check_every = 1000;  ///< Steps between replica checks; 0: never.
+  bool deterministic = false;       ///< Bit-identical weights between runs on CUDA (CPU always is).
+};
+
+struct CheckpointSection {
+  std::int64_t every_steps = 1000;  ///< 0: only at the end and on a stop.
+  std::int64_t keep = 3;            ///< Newest checkpoints kept, beside the best.
+  std::string init;                 ///< Weights only, for fine-tuning.
+};
+
+/// How batch norm is fed outside training.
+enum class EvaluationStatistics {
+  kIndependent,  ///< Mean training image at the origin, running averages in the decoder (C11).
+  kBatch,        ///< Statistics of id-ordered groups of `group_images`.
+};
+
+struct EvaluationSection {
+  std::int64_t every_steps = 1000;  ///< 0: only at the end.
+  std::int64_t images = 1000;       ///< Held-out images used, in file order; 0: all.
+  std::int64_t group_images = 100;  ///< Images decoded at once; the group of batch statistics.
+  EvaluationStatistics statistics = EvaluationStatistics::kIndependent;
+};
+
+struct MonitoringSection {
+  std::int64_t log_every = 10;     ///< Steps between rows of metrics.jsonl.
+  std::string bind = "127.0.0.1";  ///< Address of the metrics endpoint; "off": none.
+  std::int64_t port =
+      0;  ///< 0: any free port, written to prometheus/targets.json; else port + local rank.
+  std::string token_file;             ///< File with a bearer token that /metrics then requires.
+  std::int64_t samples_every = 1000;  ///< Steps between picture grids; 0: only at the end.
+};
+
+/// `gondola bench`: what is measured, on which sizes.
+struct BenchSection {
+  std::int64_t repeats = 7;  ///< Paired repeats; the median is reported.
+  std::int64_t threads = 0;  ///< Compute threads; 0: one a core.
+};
+
+/// One run, typed. Built by configs/config_io from defaults, INI files, environment and command
+/// line.
+struct RunConfig {
+  RunSection run;
+  DataSection data;
+  ModelSection model;
+  LatentSection latent;
+  TrainerSection trainer;
+  OptimizerSection optimizer;
+  ParallelSection parallel;
+  CheckpointSection checkpoint;
+  EvaluationSection evaluation;
+  MonitoringSection monitoring;
+  BenchSection bench;
+};
+
+}  // namespace gondola

@@ -1,0 +1,177 @@
+#include "configs/validate_config.hpp"
+
+#include "configs/errors.hpp"
+#include "configs/option_table.hpp"
+
+namespace gondola {
+namespace {
+
+std::string shown(const RunConfig& config, std::string_view name) {
+  return std::string(name) + " = " + value_of(config, name);
+}
+
+bool uses_batch_norm(const RunConfig& config) {
+  return config.model.decoder == DecoderKind::kConv &&
+         config.model.batch_norm != BatchNormMode::kNone;
+}
+
+void add_length_problems(const RunConfig& config, std::vector<std::string>& problems) {
+  const auto& trainer = config.trainer;
+  if (trainer.steps == 0 && trainer.epochs == 0) {
+    problems.push_back(
+        "neither trainer.steps nor trainer.epochs says how long to train: set one of them");
+  }
+  if (trainer.steps > 0 && trainer.epochs > 0) {
+    problems.push_back(shown(config, "trainer.steps") + " and " + shown(config, "trainer.epochs") +
+                       " contradict each other: set one of them, leave the other at 0");
+  }
+  const auto& optimizer = config.optimizer;
+  const bool cosine = optimizer.schedule == Schedule::kCosine;
+  if (cosine && trainer.steps > 0 && optimizer.warmup_steps >= trainer.steps) {
+    problems.push_back(shown(config, "optimizer.warmup_steps") + " leaves none of the " +
+                       std::to_string(trainer.steps) +
+                       " steps for the cosine: warm up for fewer steps, or train longer");
+  }
+  if (!cosine && optimizer.final_fraction > 0) {
+    problems.push_back(shown(config, "optimizer.final_fraction") +
+                       " has no effect on a constant learning rate: set optimizer.schedule = "
+                       "cosine, or leave it at 0");
+  }
+}
+
+void add_batch_problems(const RunConfig& config, std::vector<std::string>& problems) {
+  const auto& trainer = config.trainer;
+  if (trainer.accumulate > 1 && uses_batch_norm(config)) {
+    problems.push_back(
+        shown(config, "trainer.accumulate") + " does not go with " +
+        shown(config, "model.batch_norm") +
+        " (its statistics would be those of a part of the batch): set model.batch_norm = none, "
+        "or trainer.accumulate = 1");
+  }
+  if (trainer.batch_size > 0 && trainer.accumulate > trainer.batch_size) {
+    problems.push_back(shown(config, "trainer.accumulate") +
+                       " asks for more passes than the batch has images (" +
+                       shown(config, "trainer.batch_size") + "): take fewer passes");
+  }
+  if (config.data.cache == CacheKind::kDevice && config.parallel.device == DeviceKind::kCpu) {
+    problems.push_back(
+        "data.cache = device does not go with parallel.device = cpu: keep the images with "
+        "data.cache = host");
+  }
+}
+
+void add_latent_problems(const RunConfig& config, std::vector<std::string>& problems) {
+  const auto& latent = config.latent;
+  const auto side = latent.spatial;
+  if (side == 3 || (side > 4 && side < 8)) {
+    problems.push_back(shown(config, "latent.spatial") +
+                       " is not a latent map that a decoder can "
+                       "read: give 1, 2, 4 or 8");
+  }
+  if (side > 1 && config.model.decoder == DecoderKind::kSiren) {
+    problems.push_back(shown(config, "latent.spatial") +
+                       " does not go with model.decoder = siren, whose latents have no map: set "
+                       "latent.spatial = 1, or model.decoder = conv");
+  }
+  if (latent.steps > 1 && latent.update == LatentUpdate::kGradient) {
+    problems.push_back("latent.update = gradient forgets every step but the last of " +
+                       shown(config, "latent.steps") +
+                       ": set latent.update = descent (or auto), or latent.steps = 1");
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> contradictions_of(const RunConfig& config) {
+  std::vector<std::string> problems;
+  if (config.data.path.empty()) {
+    problems.push_back(
+        "data.path is not set: name a dataset file made by gondola import, or "
+        "synthetic:IMAGESxCxHxW");
+  }
+  if (config.monitoring.bind.empty()) {
+    problems.push_back("monitoring.bind is empty: give an address such as 127.0.0.1, or off");
+  }
+  add_length_problems(config, problems);
+  add_batch_problems(config, problems);
+  add_latent_problems(config, problems);
+  return problems;
+}
+
+std::vector<std::string> problems_of(const RunConfig& config) {
+  std::vector<std::string> problems;
+  for (const auto& option : option_table()) {
+    if (auto problem = option.range_problem(config); !problem.empty()) {
+      problems.push_back(std::move(problem));
+    }
+  }
+  for (auto& problem : contradictions_of(config)) problems.push_back(std::move(problem));
+  return problems;
+}
+
+void throw_config_error(const std::vector<std::string>& problems) {
+  if (problems.size() == 1) throw ConfigError(problems.front());
+  std::string message = "the configuration has " + std::to_string(problems.size()) + " problems:";
+  for (const auto& problem : problems) message += "\n  " + problem;
+  throw ConfigError(message);
+}
+
+void validate(const RunConfig& config) {
+  if (const auto problems = problems_of(config); !problems.empty()) throw_config_error(problems);
+}
+
+void check_image_size(const RunConfig& config, std::int64_t channels, std::int64_t height,
+                      std::int64_t width) {
+  const std::string size =
+      std::to_string(channels) + "x" + std::to_string(height) + "x" + std::to_string(width);
+  if (channels < 1 || height < 1 || width < 1) {
+    throw ConfigError("no decoder makes images of size " + size + " (" +
+                      shown(config, "data.path") + "): every side must be at least 1");
+  }
+  if (config.model.decoder != DecoderKind::kConv) return;
+
+  const bool known_side = height == 16 || height == 28 || height == 32 || height == 64 ||
+                          height == 128 || height == 256;
+  if (height != width || !known_side) {
+    throw ConfigError(
+        "model.decoder = conv makes square images of 16, 28, 32, 64, 128 or 256 "
+        "pixels, not of size " +
+        size + " (" + shown(config, "data.path") +
+        "): import them with --size 32, or set model.decoder = siren");
+  }
+  if (height == 28 && config.latent.spatial == 8) {
+    throw ConfigError("latent.spatial = 8 does not grow to 28 pixels (" +
+                      shown(config, "data.path") +
+                      "): set latent.spatial to 1, 2 or 4, or import the images with --size 32");
+  }
+}
+
+void check_world(const RunConfig& config, std::int64_t world_size) {
+  const auto ranks = std::to_string(world_size) + (world_size == 1 ? " rank" : " ranks");
+  const auto expected = config.parallel.expect_world;
+  if (expected > 0 && expected != world_size) {
+    throw WorldError("the run has " + ranks + " but " + shown(config, "parallel.expect_world") +
+                     ": start it with mpirun -n " + std::to_string(expected) +
+                     " (under Slurm srun --mpi=pmix), or correct the option");
+  }
+  if (config.trainer.batch_size < world_size) {
+    throw ConfigError(shown(config, "trainer.batch_size") + " is smaller than the " + ranks +
+                      ": start at most " + std::to_string(config.trainer.batch_size) +
+                      ", or raise trainer.batch_size");
+  }
+}
+
+std::vector<std::string> resume_conflicts(const RunConfig& saved, const RunConfig& now) {
+  std::vector<std::string> conflicts;
+  for (const auto& option : option_table()) {
+    if (option.on_resume == OnResume::kMayDiffer) continue;
+    const auto before = option.get(saved), after = option.get(now);
+    if (before == after) continue;
+    conflicts.push_back(option.name() + " is \"" + after +
+                        "\", but the run that is resumed has \"" + before +
+                        "\": give that value, or start a new run folder");
+  }
+  return conflicts;
+}
+
+}  // namespace gondola
