@@ -1,0 +1,84 @@
+#include "data/atomic_file.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "configs/errors.hpp"
+#include "data/file_descriptor.hpp"
+
+namespace gondola {
+namespace {
+
+[[noreturn]] void fail(const std::string& what, const std::filesystem::path& path, int error) {
+  throw IoError("cannot " + what + " " + path.string() + ": " + std::strerror(error) +
+                (error == ENOSPC ? "; free some space or write elsewhere" : ""));
+}
+
+/// Flushes a file or folder; folders of some network file systems know no fsync, which is no fault.
+void flush(const std::filesystem::path& path, int open_flags) {
+  const FileDescriptor file(::open(path.c_str(), open_flags | O_CLOEXEC));
+  if (!file) {
+    fail("open", path, errno);
+  }
+  if (::fsync(file.get()) != 0 && errno != EINVAL && errno != ENOTSUP) {
+    fail("flush", path, errno);
+  }
+}
+
+}  // namespace
+
+AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+  temporary_ = path_;
+  temporary_ += ".partial-" + std::to_string(::getpid());
+}
+
+AtomicFile::~AtomicFile() {
+  if (!committed_) {
+    ::unlink(temporary_.c_str());
+  }
+}
+
+void AtomicFile::commit() {
+  flush(temporary_, O_RDONLY);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+    fail("rename the finished file to", path_, errno);
+  }
+  committed_ = true;
+  const auto folder = path_.parent_path();
+  flush(folder.empty() ? std::filesystem::path(".") : folder, O_RDONLY | O_DIRECTORY);
+}
+
+void write_fully(int file, const std::string& path, std::int64_t offset,
+                 std::span<const std::uint8_t> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(file, bytes.data(), bytes.size(), offset);
+    if (written < 0 && errno == EINTR) {
+      continue;
+    }
+    if (written <= 0) {
+      fail("write", path, written == 0 ? EIO : errno);
+    }
+    offset += written;
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+}
+
+void write_file_atomically(const std::filesystem::path& path, std::span<const std::uint8_t> bytes) {
+  AtomicFile target(path);
+  FileDescriptor file(
+      ::open(target.temporary().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (!file) {
+    fail("create", path, errno);
+  }
+  write_fully(file.get(), path.string(), 0, bytes);
+  if (!file.close()) {
+    fail("write", path, errno);
+  }
+  target.commit();
+}
+
+}  // namespace gondola

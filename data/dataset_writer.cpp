@@ -1,0 +1,246 @@
+#include "data/dataset_writer.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include "configs/errors.hpp"
+
+namespace gondola {
+namespace {
+
+constexpr hsize_t kAlignmentBytes = 4096;
+constexpr std::int64_t kRoomForSmallPartsBytes = 64 * 1024;
+
+/// A file whose larger parts HDF5 lays out on page boundaries.
+hdf5::Handle create_aligned(const std::string& path) {
+  const hdf5::Handle access = hdf5::file_access();
+  if (H5Pset_alignment(access.get(), /*threshold=*/kAlignmentBytes, kAlignmentBytes) < 0) {
+    throw IoError("cannot prepare HDF5 to write " + path + ": " + hdf5::last_error());
+  }
+  hdf5::Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()), H5Fclose);
+  if (!file) {
+    throw IoError("cannot create " + path + ": " + hdf5::last_error());
+  }
+  return file;
+}
+
+/// An unfiltered contiguous dataset whose space is taken now and never filled. Returns its offset.
+std::int64_t create_contiguous(hid_t group, const std::string& name, hid_t type,
+                               std::span<const hsize_t> shape) {
+  const hdf5::Handle space(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr),
+                           H5Sclose);
+  const hdf5::Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  H5Pset_layout(creation.get(), H5D_CONTIGUOUS);
+  H5Pset_alloc_time(creation.get(), H5D_ALLOC_TIME_EARLY);
+  H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER);
+  H5Pset_obj_track_times(creation.get(), false);  // the same content makes the same bytes
+  hdf5::Handle dataset(
+      H5Dcreate2(group, name.c_str(), type, space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+      H5Dclose);
+  const haddr_t offset = dataset ? H5Dget_offset(dataset.get()) : HADDR_UNDEF;
+  if (offset == HADDR_UNDEF) {
+    const std::string why = hdf5::last_error();
+    throw IoError("cannot make room for " + name + " in " + hdf5::file_name(group) + ": " + why);
+  }
+  dataset.close();
+  return static_cast<std::int64_t>(offset);
+}
+
+void fill_dataset(hid_t group, const std::string& name, hid_t type, const void* values) {
+  hdf5::Handle dataset = hdf5::open_dataset(group, name);
+  if (H5Dwrite(dataset.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) {
+    const std::string why = hdf5::last_error();
+    throw IoError("cannot write " + name + " of " + hdf5::file_name(group) + ": " + why);
+  }
+  dataset.close();
+}
+
+}  // namespace
+
+DatasetWriter::DatasetWriter(const std::string& path, DatasetPlan plan)
+    : path_(path), plan_(std::move(plan)), target_(path) {
+  if (std::filesystem::exists(path)) {
+    throw ConfigError(path +
+                      " exists already and is not overwritten; remove it or choose another "
+                      "name");
+  }
+  if (plan_.channels < 1 || plan_.height < 1 || plan_.width < 1 || plan_.train_images < 0 ||
+      plan_.test_images < 0 || plan_.train_images + plan_.test_images < 1) {
+    throw DataError(path + " would hold no image; give a source that has some");
+  }
+  state(Split::kTrain).planned = plan_.train_images;
+  state(Split::kTrain).labelled = plan_.train_labels;
+  state(Split::kTest).planned = plan_.test_images;
+  state(Split::kTest).labelled = plan_.test_labels;
+  for (SplitState& split : splits_) {
+    split.sums.assign(static_cast<std::size_t>(image_bytes()), 0);
+    split.channel_squares.assign(static_cast<std::size_t>(plan_.channels), 0);
+  }
+  lay_out();
+  descriptor_ = FileDescriptor(::open(target_.temporary().c_str(), O_RDWR | O_CLOEXEC));
+  if (!descriptor_) {
+    throw IoError("cannot open " + target_.temporary().string() + ": " + std::strerror(errno));
+  }
+  reserve_space();
+}
+
+void DatasetWriter::lay_out() {
+  hdf5::Handle file = create_aligned(target_.temporary());
+  lay_out_split(file.get(), Split::kTrain);
+  lay_out_split(file.get(), Split::kTest);
+  file.close();
+}
+
+void DatasetWriter::lay_out_split(hid_t file, Split split) {
+  SplitState& parts = state(split);
+  if (parts.planned == 0) {
+    return;
+  }
+  const auto size = [](std::int64_t value) { return static_cast<hsize_t>(value); };
+  const hsize_t shape[4] = {size(parts.planned), size(plan_.channels), size(plan_.height),
+                            size(plan_.width)};
+  hdf5::Handle group = hdf5::create_group(file, split_name(split));
+  parts.offset_bytes = create_contiguous(group.get(), "images", H5T_STD_U8LE, shape);
+  create_contiguous(group.get(), "mean_image", H5T_IEEE_F64LE, std::span(shape).subspan(1));
+  if (parts.labelled) {
+    create_contiguous(group.get(), "labels", H5T_STD_I64LE, std::span(shape).first(1));
+  }
+  group.close();
+}
+
+void DatasetWriter::reserve_space() {
+  const off_t length = ::lseek(descriptor_.get(), 0, SEEK_END);
+  // Not every file system can reserve; there a full disk is met by the write itself.
+  if (length > 0 && ::fallocate(descriptor_.get(), 0, 0, length + kRoomForSmallPartsBytes) != 0 &&
+      errno == ENOSPC) {
+    throw IoError("cannot write " + path_ + ": it needs " + std::to_string(length) +
+                  " bytes and the disk has not as many left; free some space or write elsewhere");
+  }
+}
+
+void DatasetWriter::append(Split split, std::span<const std::uint8_t> images,
+                           std::span<const std::int64_t> labels) {
+  SplitState& parts = state(split);
+  const auto bytes = static_cast<std::int64_t>(images.size());
+  const std::int64_t count = bytes / image_bytes();
+  const std::int64_t expected_labels = parts.labelled ? count : 0;
+  if (bytes % image_bytes() != 0 || count > parts.planned - parts.written ||
+      static_cast<std::int64_t>(labels.size()) != expected_labels) {
+    throw DataError(path_ + ": " + std::to_string(bytes) + " bytes and " +
+                    std::to_string(labels.size()) + " labels do not fit the plan of " +
+                    std::to_string(parts.planned) + " images in the " + split_name(split) +
+                    " split; check the sources");
+  }
+  write_fully(descriptor_.get(), path_, parts.offset_bytes + parts.written * image_bytes(), images);
+  parts.checksum.update(images.data(), images.size());
+  parts.labels.insert(parts.labels.end(), labels.begin(), labels.end());
+  parts.written += count;
+
+  const std::int64_t plane = plan_.height * plan_.width;
+  const std::uint8_t* pixel = images.data();
+  for (std::int64_t image = 0; image < count; ++image) {
+    std::uint64_t* sum = parts.sums.data();
+    for (std::uint64_t& squares : parts.channel_squares) {
+      for (std::int64_t i = 0; i < plane; ++i, ++pixel) {
+        *sum++ += *pixel;
+        squares += static_cast<std::uint64_t>(*pixel) * *pixel;
+      }
+    }
+  }
+}
+
+void DatasetWriter::commit(std::span<const SourceFile> sources) {
+  for (const Split split : {Split::kTrain, Split::kTest}) {
+    if (state(split).written != state(split).planned) {
+      throw DataError(path_ + ": only " + std::to_string(state(split).written) + " of " +
+                      std::to_string(state(split).planned) + " images of the " + split_name(split) +
+                      " split were found; check the sources");
+    }
+  }
+  if (!descriptor_.close()) {
+    throw IoError("cannot write " + path_ + ": " + std::strerror(errno));
+  }
+  write_small_parts(sources);
+  target_.commit();
+}
+
+void DatasetWriter::write_small_parts(std::span<const SourceFile> sources) {
+  hdf5::Handle file = hdf5::open_file_for_writing(target_.temporary());
+  const hid_t root = file.get();
+  std::vector<std::string> checksum_names, checksums, source_names, source_sums;
+  write_split_parts(root, Split::kTrain, checksum_names, checksums);
+  write_split_parts(root, Split::kTest, checksum_names, checksums);
+  for (const SourceFile& source : sources) {
+    source_names.push_back(source.name);
+    source_sums.push_back(source.sha256);
+  }
+
+  const SplitState& described = state(plan_.train_images > 0 ? Split::kTrain : Split::kTest);
+  const std::int64_t plane = plan_.height * plan_.width;
+  const auto pixels = static_cast<double>(described.planned * plane);
+  std::vector<double> mean, stddev;  // [C]
+  for (std::int64_t channel = 0; channel < plan_.channels; ++channel) {
+    std::uint64_t sum = 0;
+    for (std::int64_t i = 0; i < plane; ++i) {
+      sum += described.sums[static_cast<std::size_t>(channel * plane + i)];
+    }
+    const double centre = static_cast<double>(sum) / pixels;
+    const double square =
+        static_cast<double>(described.channel_squares[static_cast<std::size_t>(channel)]) / pixels;
+    mean.push_back(centre / 255.0);
+    stddev.push_back(std::sqrt(std::max(0.0, square - centre * centre)) / 255.0);
+  }
+
+  hdf5::write_attribute(root, "name", plan_.name);
+  hdf5::write_attribute(root, "recipe", plan_.recipe);
+  hdf5::write_attribute(root, "channel_mean", std::span<const double>(mean));
+  hdf5::write_attribute(root, "channel_stddev", std::span<const double>(stddev));
+  hdf5::write_attribute(root, "source_names", std::span<const std::string>(source_names));
+  hdf5::write_attribute(root, "source_sha256", std::span<const std::string>(source_sums));
+  hdf5::write_attribute(root, "checksum_names", std::span<const std::string>(checksum_names));
+  hdf5::write_attribute(root, "checksum_xxh3", std::span<const std::string>(checksums));
+  hdf5::write_attribute(root, "format_version", kDatasetFormatVersion);
+  hdf5::write_attribute(root, "format", std::string(kDatasetFormat));
+  file.close();
+}
+
+void DatasetWriter::write_split_parts(hid_t file, Split split, std::vector<std::string>& names,
+                                      std::vector<std::string>& sums) {
+  SplitState& parts = state(split);
+  if (parts.planned == 0) {
+    return;
+  }
+  const std::string prefix = std::string("/") + split_name(split) + "/";
+  const auto add_checksum = [&](const char* name, const std::string& checksum) {
+    names.push_back(prefix + name);
+    sums.push_back(checksum);
+  };
+  hdf5::Handle group = hdf5::open_group(file, split_name(split));
+  add_checksum("images", parts.checksum.hex());
+
+  std::vector<double> mean;  // [C, H, W]
+  for (const std::uint64_t sum : parts.sums) {
+    mean.push_back(static_cast<double>(sum) / (255.0 * static_cast<double>(parts.planned)));
+  }
+  fill_dataset(group.get(), "mean_image", H5T_NATIVE_DOUBLE, mean.data());
+  Xxh3 mean_checksum;
+  mean_checksum.update(mean.data(), mean.size() * sizeof(double));
+  add_checksum("mean_image", mean_checksum.hex());
+
+  if (parts.labelled) {
+    fill_dataset(group.get(), "labels", H5T_NATIVE_INT64, parts.labels.data());
+    Xxh3 label_checksum;
+    label_checksum.update(parts.labels.data(), parts.labels.size() * sizeof(std::int64_t));
+    add_checksum("labels", label_checksum.hex());
+  }
+  group.close();
+}
+
+}  // namespace gondola

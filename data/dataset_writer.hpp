@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/atomic_file.hpp"
+#include "data/checksum.hpp"
+#include "data/dataset_file.hpp"
+#include "data/file_descriptor.hpp"
+
+namespace gondola {
+
+/// What a dataset file will hold; 0 images: no such split.
+struct DatasetPlan {
+  std::string name = {};
+  std::string recipe = {};  ///< What was done to the images, in words.
+  std::int64_t channels = 0, height = 0, width = 0;
+  std::int64_t train_images = 0, test_images = 0;
+  bool train_labels = false, test_labels = false;
+};
+
+/// Writes a dataset file in format version 1 (data/FORMAT.md), image by image in order, with its
+/// checksums, mean images and statistics. The file appears when commit() returns, never before;
+/// without commit() nothing stays behind.
+///
+/// HDF5 lays the file out and writes the small parts; the images are written past it, so a full
+/// disk is met where it can be answered, and the space is asked for beforehand.
+class DatasetWriter {
+ public:
+  /// @throws ConfigError (the file exists), DataError (a plan without images), IoError
+  DatasetWriter(const std::string& path, DatasetPlan plan);
+
+  /// Adds images [n, C, H, W] and their labels [n] (none where the plan says so) to a split.
+  /// @throws DataError (more images than planned, labels that do not fit), IoError
+  void append(Split split, std::span<const std::uint8_t> images,
+              std::span<const std::int64_t> labels);
+
+  /// Finishes the file. @throws DataError (fewer images than planned), IoError
+  void commit(std::span<const SourceFile> sources);
+
+ private:
+  struct SplitState {
+    std::int64_t planned = 0, written = 0, offset_bytes = 0;
+    bool labelled = false;
+    Xxh3 checksum;
+    std::vector<std::int64_t> labels;
+    std::vector<std::uint64_t> sums;             ///< [C*H*W], of bytes: exact.
+    std::vector<std::uint64_t> channel_squares;  ///< [C], of squared bytes: exact.
+  };
+
+  void lay_out();
+  void lay_out_split(hid_t file, Split split);
+  void reserve_space();
+  void write_small_parts(std::span<const SourceFile> sources);
+  void write_split_parts(hid_t file, Split split, std::vector<std::string>& names,
+                         std::vector<std::string>& sums);
+  [[nodiscard]] SplitState& state(Split split) { return splits_[static_cast<int>(split)]; }
+  [[nodiscard]] std::int64_t image_bytes() const {
+    return plan_.channels * plan_.height * plan_.width;
+  }
+
+  std::string path_;
+  DatasetPlan plan_;
+  AtomicFile target_;
+  FileDescriptor descriptor_;
+  SplitState splits_[2];
+};
+
+}  // namespace gondola

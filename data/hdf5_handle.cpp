@@ -1,0 +1,528 @@
+#include "data/hdf5_handle.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+
+#include "configs/errors.hpp"
+
+namespace gondola::hdf5 {
+namespace {
+
+/// ": " and HDF5's own words about the last failure, or nothing.
+std::string reason() {
+  const std::string text = last_error();
+  return text.empty() ? "" : ": " + text;
+}
+
+[[noreturn]] void fail_to_write(hid_t object, const std::string& what) {
+  const std::string why = reason();
+  throw IoError("cannot write " + what + " of " + file_name(object) + why +
+                "; check the space left and the permissions");
+}
+
+[[noreturn]] void fail_to_read(hid_t object, const std::string& what, const std::string& problem) {
+  throw DataError(what + " of " + file_name(object) + " " + problem +
+                  "; the file is damaged or of another kind: make it again");
+}
+
+/// Properties to create an object of this class with, so that the same content makes the same
+/// bytes: HDF5 keeps the time of creation otherwise.
+Handle without_times(hid_t property_class) {
+  Handle creation(H5Pcreate(property_class), H5Pclose);
+  H5Pset_obj_track_times(creation.get(), false);
+  return creation;
+}
+
+Handle open_existing(const std::string& path, unsigned flags) {
+  silence_errors();
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) {
+    const int error = errno;
+    if (error == ENOENT || error == ENOTDIR) {
+      throw MissingInputError("there is no file " + path + "; check the path");
+    }
+    throw IoError("cannot open " + path + ": " + std::strerror(error));
+  }
+  if (!S_ISREG(status.st_mode)) {
+    throw DataError(path + " is not a file; give the path of an HDF5 file");
+  }
+  if (::access(path.c_str(), (flags & H5F_ACC_RDWR) != 0 ? R_OK | W_OK : R_OK) != 0) {
+    throw IoError("cannot open " + path + ": " + std::strerror(errno));
+  }
+  if (H5Fis_hdf5(path.c_str()) <= 0) {
+    throw DataError(path + " is not an HDF5 file (" + std::to_string(status.st_size) +
+                    " bytes long); check the path");
+  }
+  const Handle access = file_access();
+  Handle file(H5Fopen(path.c_str(), flags, access.get()), H5Fclose);
+  if (!file) {
+    throw DataError(path + " is a damaged or truncated HDF5 file" + reason() +
+                    "; copy or make it again");
+  }
+  return file;
+}
+
+enum class Extent { kScalar, kList };
+
+void write_raw_attribute(hid_t object, const std::string& name, hid_t type, const void* values,
+                         std::size_t count, Extent extent) {
+  silence_errors();
+  const hsize_t length = count;
+  const Handle space(
+      extent == Extent::kScalar ? H5Screate(H5S_SCALAR) : H5Screate_simple(1, &length, nullptr),
+      H5Sclose);
+  if (has_attribute(object, name) && H5Adelete(object, name.c_str()) < 0) {
+    fail_to_write(object, "attribute " + name);
+  }
+  Handle attribute(H5Acreate2(object, name.c_str(), type, space.get(), H5P_DEFAULT, H5P_DEFAULT),
+                   H5Aclose);
+  const char none = 0;  // HDF5 wants an address even for no values
+  if (!space || !attribute || H5Awrite(attribute.get(), type, count == 0 ? &none : values) < 0) {
+    fail_to_write(object, "attribute " + name);
+  }
+  attribute.close();
+}
+
+/// UTF-8 text in fields of this many bytes, filled up with zeros.
+Handle text_type(std::size_t bytes) {
+  Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
+  if (!type || H5Tset_size(type.get(), bytes) < 0 || H5Tset_cset(type.get(), H5T_CSET_UTF8) < 0 ||
+      H5Tset_strpad(type.get(), H5T_STR_NULLPAD) < 0) {
+    throw IoError("cannot make the HDF5 type of text" + reason());
+  }
+  return type;
+}
+
+void write_strings(hid_t object, const std::string& name, std::span<const std::string> values,
+                   Extent extent) {
+  silence_errors();
+  std::size_t bytes = 1;
+  for (const std::string& value : values) {
+    bytes = std::max(bytes, value.size());
+  }
+  std::string fields(bytes * values.size(), '\0');
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i].copy(fields.data() + i * bytes, bytes);
+  }
+  write_raw_attribute(object, name, text_type(bytes).get(), fields.data(), values.size(), extent);
+}
+
+struct OpenAttribute {
+  Handle attribute, type, space;
+  std::size_t count = 0;
+};
+
+OpenAttribute open_attribute(hid_t object, const std::string& name) {
+  silence_errors();
+  if (!has_attribute(object, name)) {
+    fail_to_read(object, "attribute " + name, "is missing");
+  }
+  OpenAttribute open;
+  open.attribute = Handle(H5Aopen(object, name.c_str(), H5P_DEFAULT), H5Aclose);
+  open.type = Handle(open.attribute ? H5Aget_type(open.attribute.get()) : -1, H5Tclose);
+  open.space = Handle(open.attribute ? H5Aget_space(open.attribute.get()) : -1, H5Sclose);
+  const hssize_t count = open.space ? H5Sget_simple_extent_npoints(open.space.get()) : -1;
+  constexpr hsize_t kMostBytes = 1 << 26;
+  if (!open.type || count < 0 || H5Aget_storage_size(open.attribute.get()) > kMostBytes ||
+      static_cast<hsize_t>(count) >
+          kMostBytes / std::max<std::size_t>(1, H5Tget_size(open.type.get()))) {
+    fail_to_read(object, "attribute " + name, "cannot be read");
+  }
+  open.count = static_cast<std::size_t>(count);
+  return open;
+}
+
+std::vector<std::string> read_strings(hid_t object, const std::string& name) {
+  const OpenAttribute open = open_attribute(object, name);
+  if (H5Tget_class(open.type.get()) != H5T_STRING) {
+    fail_to_read(object, "attribute " + name, "is not text");
+  }
+  // HDF5 1.10 crashes on damaged text of variable length; ours has a fixed one for that reason.
+  if (H5Tis_variable_str(open.type.get()) != 0) {
+    fail_to_read(object, "attribute " + name, "is text of variable length");
+  }
+  std::vector<std::string> values;
+  const std::size_t length = H5Tget_size(open.type.get());
+  std::string all(length * open.count, '\0');
+  if (!all.empty() && H5Aread(open.attribute.get(), open.type.get(), all.data()) < 0) {
+    fail_to_read(object, "attribute " + name, "cannot be read");
+  }
+  for (std::size_t i = 0; i < open.count; ++i) {
+    const std::string text = all.substr(i * length, length);
+    values.push_back(text.substr(0, text.find('\0')));
+  }
+  return values;
+}
+
+template <typename T>
+std::vector<T> read_numbers(hid_t object, const std::string& name) {
+  const OpenAttribute open = open_attribute(object, name);
+  const H5T_class_t stored = H5Tget_class(open.type.get());
+  const bool fits =
+      std::is_integral_v<T> ? stored == H5T_INTEGER : stored == H5T_INTEGER || stored == H5T_FLOAT;
+  std::vector<T> values(open.count);
+  if (!fits ||
+      (!values.empty() && H5Aread(open.attribute.get(), native_type<T>(), values.data()) < 0)) {
+    fail_to_read(object, "attribute " + name, "is not made of numbers of the expected kind");
+  }
+  return values;
+}
+
+template <typename T>
+T only_value(hid_t object, const std::string& name, const std::vector<T>& values) {
+  if (values.size() != 1) {
+    fail_to_read(object, "attribute " + name,
+                 "has " + std::to_string(values.size()) + " values instead of one");
+  }
+  return values.front();
+}
+
+/// a*b for sizes. @throws DataError beyond 2^62
+std::int64_t checked_product(hid_t object, const std::string& name, std::int64_t a,
+                             std::int64_t b) {
+  std::int64_t product = 0;
+  if (a < 0 || b < 0 || __builtin_mul_overflow(a, b, &product) || product > (1LL << 62)) {
+    fail_to_read(object, name, "claims an impossible size");
+  }
+  return product;
+}
+
+/// Holds the bytes that a dataset claims against the file. Filters may pack what is stored, at most
+/// by a factor of 2^15 (runs of equal bytes).
+void check_extent(hid_t dataset, const std::string& name, const DatasetInfo& info,
+                  H5D_layout_t layout) {
+  const std::int64_t bytes =
+      checked_product(dataset, name, info.values, static_cast<std::int64_t>(info.type_bytes));
+  const Handle file(H5Iget_file_id(dataset), H5Fclose);
+  hsize_t file_bytes = 0;
+  if (!file || H5Fget_filesize(file.get(), &file_bytes) < 0) {
+    fail_to_read(dataset, name, "lies in a file of unknown length");
+  }
+  const auto length = static_cast<std::int64_t>(file_bytes);
+  constexpr std::int64_t kMostPacking = 1 << 15;
+  const bool fits = info.contiguous ? info.offset_bytes >= 0 && info.offset_bytes <= length &&
+                                          bytes <= length - info.offset_bytes
+                    : layout == H5D_COMPACT ? bytes <= length
+                                            : bytes / kMostPacking <= length;
+  if (bytes > 0 && !fits) {
+    fail_to_read(dataset, name,
+                 "claims " + std::to_string(bytes) + " bytes, more than its file of " +
+                     std::to_string(length) + " bytes holds");
+  }
+}
+
+/// Hooks of a file in memory: what it holds when it is closed, flushed and marked as closed, is
+/// copied into `image` up to the size that this has then.
+H5FD_file_image_callbacks_t keep_image_at_close(std::vector<std::uint8_t>& image) {
+  H5FD_file_image_callbacks_t hooks{};
+  hooks.image_malloc = [](size_t bytes, H5FD_file_image_op_t, void*) { return std::malloc(bytes); };
+  hooks.image_memcpy = [](void* to, const void* from, size_t bytes, H5FD_file_image_op_t, void*) {
+    return std::memcpy(to, from, bytes);
+  };
+  hooks.image_realloc = [](void* memory, size_t bytes, H5FD_file_image_op_t, void*) {
+    return std::realloc(memory, bytes);
+  };
+  hooks.image_free = [](void* memory, H5FD_file_image_op_t when, void* out) -> herr_t {
+    auto& kept = *static_cast<std::vector<std::uint8_t>*>(out);
+    if (when == H5FD_FILE_IMAGE_OP_FILE_CLOSE && !kept.empty()) {
+      std::memcpy(kept.data(), memory, kept.size());
+    }
+    std::free(memory);
+    return 0;
+  };
+  hooks.udata_copy = [](void* out) { return out; };
+  hooks.udata_free = [](void*) -> herr_t { return 0; };
+  hooks.udata = &image;
+  return hooks;
+}
+
+}  // namespace
+
+Handle file_access() {
+  silence_errors();
+  Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  if (!access ||
+      H5Pset_file_locking(access.get(), /*use_file_locking=*/false,
+                          /*ignore_when_disabled=*/true) < 0 ||
+      H5Pset_libver_bounds(access.get(), H5F_LIBVER_V18, H5F_LIBVER_LATEST) < 0) {
+    throw IoError("cannot prepare HDF5 to open files" + reason());
+  }
+  return access;
+}
+
+void Handle::close() {
+  if (id_ >= 0) {
+    const std::string name = file_name(id_);
+    const hid_t id = std::exchange(id_, -1);
+    if (closer_(id) < 0) {
+      throw IoError("cannot finish writing " + name + reason() +
+                    "; check the space left on the disk");
+    }
+  }
+}
+
+void Handle::close_quietly() noexcept {
+  if (id_ >= 0) {
+    closer_(std::exchange(id_, -1));
+  }
+}
+
+void silence_errors() noexcept { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+
+std::string last_error() {
+  std::string text;
+  const auto keep_innermost = [](unsigned position, const H5E_error2_t* error,
+                                 void* out) -> herr_t {
+    if (position == 0 && error->desc != nullptr) {
+      *static_cast<std::string*>(out) = error->desc;
+    }
+    return 0;
+  };
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, &text);
+  return text;
+}
+
+std::string file_name(hid_t object) {
+  const ssize_t length = H5Fget_name(object, nullptr, 0);
+  if (length <= 0) {
+    return "an HDF5 file";
+  }
+  std::string name(static_cast<std::size_t>(length) + 1, '\0');
+  H5Fget_name(object, name.data(), name.size());
+  name.pop_back();
+  return name;
+}
+
+Handle open_file(const std::string& path) { return open_existing(path, H5F_ACC_RDONLY); }
+
+Handle open_file_for_writing(const std::string& path) { return open_existing(path, H5F_ACC_RDWR); }
+
+Handle create_file(const std::string& path) {
+  silence_errors();
+  const Handle access = file_access();
+  const Handle creation = without_times(H5P_FILE_CREATE);
+  Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), H5Fclose);
+  if (!file) {
+    throw IoError("cannot create " + path + reason());
+  }
+  return file;
+}
+
+std::vector<std::uint8_t> make_file_in_memory(const std::string& name,
+                                              const std::function<void(hid_t file)>& write) {
+  const Handle access = file_access();
+  std::vector<std::uint8_t> image;
+  H5FD_file_image_callbacks_t callbacks = keep_image_at_close(image);
+  constexpr std::size_t kGrowthBytes = std::size_t{1} << 22;
+  if (H5Pset_fapl_core(access.get(), kGrowthBytes, /*backing_store=*/false) < 0 ||
+      H5Pset_file_image_callbacks(access.get(), &callbacks) < 0) {
+    throw IoError("cannot prepare HDF5 to make " + name + " in memory" + reason());
+  }
+  const Handle creation = without_times(H5P_FILE_CREATE);
+  Handle file(H5Fcreate(name.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), H5Fclose);
+  if (!file) {
+    throw IoError("cannot make " + name + " in memory" + reason());
+  }
+  write(file.get());
+  const ssize_t bytes =
+      H5Fflush(file.get(), H5F_SCOPE_GLOBAL) < 0 ? -1 : H5Fget_file_image(file.get(), nullptr, 0);
+  if (bytes <= 0) {
+    fail_to_write(file.get(), "the image");
+  }
+  image.resize(static_cast<std::size_t>(bytes));
+  file.close();
+  return image;
+}
+
+bool has_link(hid_t parent, const std::string& name) {
+  silence_errors();
+  return H5Lexists(parent, name.c_str(), H5P_DEFAULT) > 0;
+}
+
+std::vector<std::string> link_names(hid_t group) {
+  silence_errors();
+  H5G_info_t info{};
+  if (H5Gget_info(group, &info) < 0) {
+    fail_to_read(group, "a group", "cannot be listed");
+  }
+  std::vector<std::string> names;
+  for (hsize_t i = 0; i < info.nlinks; ++i) {
+    const ssize_t length =
+        H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, nullptr, 0, H5P_DEFAULT);
+    if (length < 0) {
+      fail_to_read(group, "a group", "cannot be listed");
+    }
+    std::string name(static_cast<std::size_t>(length) + 1, '\0');
+    H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name.data(), name.size(),
+                       H5P_DEFAULT);
+    name.pop_back();
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
+Handle open_group(hid_t parent, const std::string& name) {
+  silence_errors();
+  Handle group(H5Gopen2(parent, name.c_str(), H5P_DEFAULT), H5Gclose);
+  if (!group) {
+    fail_to_read(parent, "group " + name, "is missing or unreadable");
+  }
+  return group;
+}
+
+Handle create_group(hid_t parent, const std::string& name) {
+  silence_errors();
+  const Handle creation = without_times(H5P_GROUP_CREATE);
+  Handle group(H5Gcreate2(parent, name.c_str(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+               H5Gclose);
+  if (!group) {
+    fail_to_write(parent, "group " + name);
+  }
+  return group;
+}
+
+bool has_attribute(hid_t object, const std::string& name) {
+  silence_errors();
+  return H5Aexists(object, name.c_str()) > 0;
+}
+
+void write_attribute(hid_t object, const std::string& name, const std::string& value) {
+  write_strings(object, name, std::span(&value, 1), Extent::kScalar);
+}
+
+void write_attribute(hid_t object, const std::string& name, std::int64_t value) {
+  write_raw_attribute(object, name, H5T_NATIVE_INT64, &value, 1, Extent::kScalar);
+}
+
+void write_attribute(hid_t object, const std::string& name, double value) {
+  write_raw_attribute(object, name, H5T_NATIVE_DOUBLE, &value, 1, Extent::kScalar);
+}
+
+void write_attribute(hid_t object, const std::string& name, std::span<const std::string> values) {
+  write_strings(object, name, values, Extent::kList);
+}
+
+void write_attribute(hid_t object, const std::string& name, std::span<const std::int64_t> values) {
+  write_raw_attribute(object, name, H5T_NATIVE_INT64, values.data(), values.size(), Extent::kList);
+}
+
+void write_attribute(hid_t object, const std::string& name, std::span<const double> values) {
+  write_raw_attribute(object, name, H5T_NATIVE_DOUBLE, values.data(), values.size(), Extent::kList);
+}
+
+std::string read_string_attribute(hid_t object, const std::string& name) {
+  return only_value(object, name, read_strings(object, name));
+}
+
+std::int64_t read_i64_attribute(hid_t object, const std::string& name) {
+  return only_value(object, name, read_numbers<std::int64_t>(object, name));
+}
+
+double read_f64_attribute(hid_t object, const std::string& name) {
+  return only_value(object, name, read_numbers<double>(object, name));
+}
+
+std::vector<std::string> read_strings_attribute(hid_t object, const std::string& name) {
+  return read_strings(object, name);
+}
+
+std::vector<std::int64_t> read_i64s_attribute(hid_t object, const std::string& name) {
+  return read_numbers<std::int64_t>(object, name);
+}
+
+std::vector<double> read_f64s_attribute(hid_t object, const std::string& name) {
+  return read_numbers<double>(object, name);
+}
+
+DatasetInfo describe_dataset(hid_t dataset, const std::string& name) {
+  silence_errors();
+  const Handle type(H5Dget_type(dataset), H5Tclose);
+  const Handle space(H5Dget_space(dataset), H5Sclose);
+  const Handle creation(H5Dget_create_plist(dataset), H5Pclose);
+  const int rank = space ? H5Sget_simple_extent_ndims(space.get()) : -1;
+  if (!type || !creation || rank < 0 || H5Sget_simple_extent_type(space.get()) == H5S_NULL) {
+    fail_to_read(dataset, name, "cannot be read");
+  }
+
+  DatasetInfo info;
+  std::vector<hsize_t> sizes(static_cast<std::size_t>(rank));
+  if (rank > 0) {
+    H5Sget_simple_extent_dims(space.get(), sizes.data(), nullptr);
+  }
+  info.values = 1;
+  for (const hsize_t size : sizes) {
+    if (size > static_cast<hsize_t>(std::numeric_limits<std::int64_t>::max())) {
+      fail_to_read(dataset, name, "claims an impossible size");
+    }
+    info.shape.push_back(static_cast<std::int64_t>(size));
+    info.values = checked_product(dataset, name, info.values, info.shape.back());
+  }
+  info.type_class = H5Tget_class(type.get());
+  info.type_bytes = H5Tget_size(type.get());
+  info.is_signed = info.type_class == H5T_INTEGER && H5Tget_sign(type.get()) == H5T_SGN_2;
+
+  const H5D_layout_t layout = H5Pget_layout(creation.get());
+  if (layout == H5D_VIRTUAL || H5Pget_external_count(creation.get()) > 0) {
+    fail_to_read(dataset, name, "keeps its values in other files (copy it with h5repack)");
+  }
+  info.contiguous = layout == H5D_CONTIGUOUS && H5Pget_nfilters(creation.get()) == 0;
+  if (info.contiguous) {
+    const haddr_t offset = H5Dget_offset(dataset);
+    info.offset_bytes = offset == HADDR_UNDEF ? -1 : static_cast<std::int64_t>(offset);
+  }
+  check_extent(dataset, name, info, layout);
+  return info;
+}
+
+Handle open_dataset(hid_t parent, const std::string& name) {
+  silence_errors();
+  Handle dataset(has_link(parent, name) ? H5Dopen2(parent, name.c_str(), H5P_DEFAULT) : -1,
+                 H5Dclose);
+  if (!dataset) {
+    fail_to_read(parent, "dataset " + name, "is missing or unreadable");
+  }
+  return dataset;
+}
+
+void write_raw_dataset(hid_t parent, const std::string& name, hid_t type, const void* values,
+                       std::span<const std::int64_t> shape) {
+  silence_errors();
+  std::vector<hsize_t> sizes(shape.begin(), shape.end());
+  const Handle space(sizes.empty()
+                         ? H5Screate(H5S_SCALAR)
+                         : H5Screate_simple(static_cast<int>(sizes.size()), sizes.data(), nullptr),
+                     H5Sclose);
+  const Handle creation = without_times(H5P_DATASET_CREATE);
+  Handle dataset(
+      H5Dcreate2(parent, name.c_str(), type, space.get(), H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+      H5Dclose);
+  const bool empty = std::find(sizes.begin(), sizes.end(), hsize_t{0}) != sizes.end();
+  if (!space || !dataset ||
+      (!empty && H5Dwrite(dataset.get(), type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0)) {
+    fail_to_write(parent, "dataset " + name);
+  }
+  dataset.close();
+}
+
+void read_raw_dataset(hid_t dataset, const std::string& name, hid_t type, void* values,
+                      std::int64_t expected) {
+  const DatasetInfo info = describe_dataset(dataset, name);
+  const H5T_class_t wanted = H5Tget_class(type);
+  const bool same_type =
+      info.type_class == wanted && info.type_bytes == H5Tget_size(type) &&
+      (wanted != H5T_INTEGER || info.is_signed == (H5Tget_sign(type) == H5T_SGN_2));
+  if (!same_type || info.values != expected) {
+    fail_to_read(dataset, "dataset " + name, "has another type or size than the format says");
+  }
+  if (expected > 0 && H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, values) < 0) {
+    fail_to_read(dataset, "dataset " + name, "cannot be read" + reason());
+  }
+}
+
+}  // namespace gondola::hdf5

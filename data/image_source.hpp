@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "configs/run_config.hpp"
+
+namespace gondola {
+
+enum class Split { kTrain, kTest };
+
+/// "train" or "test": the group of the split in a dataset file.
+[[nodiscard]] const char* split_name(Split split);
+
+/// What is known of the images of one split. N images of C x H x W bytes.
+struct SourceInfo {
+  std::string name;  ///< What to call it in messages: path and split.
+  std::int64_t images = 0, channels = 0, height = 0, width = 0;
+  std::vector<std::int64_t> labels;   ///< [N], or empty where there are none.
+  std::vector<double> mean_image;     ///< [C, H, W], bytes divided by 255: in [0, 1].
+  std::uint64_t fingerprint = 0;      ///< Of shape, pixels and labels: equal for equal images.
+  std::vector<std::string> warnings;  ///< Sentences for the log: slow layouts and the like.
+};
+
+/// The images of one split, by id: 0..N-1. Made by open_source; read() may be called from any
+/// number of threads at once.
+class ImageSource {
+ public:
+  virtual ~ImageSource() = default;
+  ImageSource(const ImageSource&) = delete;
+  ImageSource& operator=(const ImageSource&) = delete;
+
+  /// Copies the images of `ids` into `out` [ids.size(), C, H, W], in that order. Thread-safe.
+  /// @throws DataError (an id outside 0..N-1, a file that has become shorter), IoError
+  virtual void read(std::span<const std::int64_t> ids, std::span<std::uint8_t> out) const = 0;
+
+  [[nodiscard]] const std::string& name() const { return info_.name; }
+  [[nodiscard]] std::int64_t images() const { return info_.images; }
+  [[nodiscard]] std::int64_t channels() const { return info_.channels; }
+  [[nodiscard]] std::int64_t height() const { return info_.height; }
+  [[nodiscard]] std::int64_t width() const { return info_.width; }
+  /// Bytes (and values) of one image, C*H*W.
+  [[nodiscard]] std::int64_t image_bytes() const {
+    return info_.channels * info_.height * info_.width;
+  }
+  [[nodiscard]] bool has_labels() const { return !info_.labels.empty(); }
+  /// REQUIRES has_labels(). @throws DataError for an id outside 0..N-1
+  [[nodiscard]] std::int64_t label(std::int64_t id) const;
+  /// [C, H, W] in [0, 1]: the mean over the split.
+  [[nodiscard]] std::span<const double> mean_image() const { return info_.mean_image; }
+  /// Ranks that see the same images have the same number here.
+  [[nodiscard]] std::uint64_t fingerprint() const { return info_.fingerprint; }
+  /// Sentences that one rank should log.
+  [[nodiscard]] std::span<const std::string> warnings() const { return info_.warnings; }
+
+  /// All of the above.
+  [[nodiscard]] const SourceInfo& info() const { return info_; }
+
+ protected:
+  explicit ImageSource(SourceInfo info) : info_(std::move(info)) {}
+
+  /// Holds the arguments of read() against the source. @throws DataError
+  void check_read(std::span<const std::int64_t> ids, std::span<std::uint8_t> out) const;
+
+ private:
+  SourceInfo info_;
+};
+
+/// Whether a dataset (as open_source takes it) has this split, by its first shard. @throws as
+/// open_source
+[[nodiscard]] bool has_split(const std::string& path, Split split);
+
+/// Opens one split of a dataset: a file, a glob or a comma-separated list of shard files, or
+/// `synthetic:<N>x<C>x<H>x<W>`. With CacheKind::kHost the images are mapped and read in once, one
+/// copy a node; kDevice is the trainer's business and reads like kNone here.
+/// @throws MissingInputError (no such file), DataError (damaged, no such split, shards that
+/// differ),
+///         ConfigError (a synthetic description that is none), IoError
+[[nodiscard]] std::unique_ptr<ImageSource> open_source(const std::string& path, Split split,
+                                                       CacheKind cache);
+
+}  // namespace gondola

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "data/dataset_file.hpp"
+
+namespace gondola {
+
+/// The checksum of one dataset of a file: as stored, and as computed where that was asked for.
+struct ChecksumSummary {
+  std::string dataset;  ///< Such as /train/images.
+  std::string stored;
+  std::string computed;  ///< Empty where it was not asked for.
+};
+
+/// What `gondola inspect` tells of a dataset file.
+struct DatasetSummary {
+  struct SplitSummary {
+    Split split = Split::kTrain;
+    SplitInfo info;
+  };
+
+  std::string path;
+  std::int64_t file_bytes = 0;
+  DatasetHeader header;
+  std::vector<SplitSummary> splits;
+  std::vector<ChecksumSummary> checksums;
+};
+
+enum class Checksums {
+  kAsStored,
+  kVerify,  ///< Also compute them, which reads the whole file.
+};
+
+/// @throws as DatasetFile does
+[[nodiscard]] DatasetSummary inspect_dataset(const std::string& path, Checksums checksums);
+
+/// Prints a summary for people.
+void print_summary(const DatasetSummary& summary, std::ostream& out);
+
+/// Holds the computed checksums against the stored ones.
+/// @throws DataError that names the first dataset that differs
+void require_intact(const DatasetSummary& summary);
+
+/// Writes the first 64 images of the training split (of the test split where there is no other) as
+/// one picture. @throws as DatasetFile does, IoError
+void write_contact_sheet(const std::string& dataset_path, const std::filesystem::path& picture);
+
+}  // namespace gondola
