@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "trainer/checkpoint/training_state.hpp"
+
+namespace gondola {
+
+/// A checkpoint is a folder `step-<8 digits>` with `state.h5` (plain HDF5, see CHECKPOINT.md beside
+/// this file) and `COMPLETE`, which holds the length and the xxh3 hash of state.h5. It is written
+/// under a temporary name, flushed to disk and renamed: a folder of the final name is complete, or
+/// was damaged later, which the hash shows.
+
+/// Writes the state as folder/step-<n> and returns its path. On failure nothing of that name exists
+/// and the older checkpoints are untouched. @throws IoError
+std::filesystem::path write_checkpoint(const std::filesystem::path& folder,
+                                       const TrainingState& state, const CheckpointOrigin& origin);
+
+/// @throws MissingInputError where `path` is no folder, CheckpointError where it is incomplete or
+/// damaged: names the path.
+void verify_checkpoint(const std::filesystem::path& path);
+
+/// What the checkpoint says about its run. REQUIRES a verified checkpoint. @throws CheckpointError
+[[nodiscard]] CheckpointOrigin read_origin(const std::filesystem::path& path);
+
+/// Restores everything, in place. @throws CheckpointError where it is of another model or damaged:
+/// then the state is not to be used.
+void read_checkpoint(const std::filesystem::path& path, TrainingState& state);
+
+/// Which weights a checkpoint offers.
+enum class Weights { kLatest, kAverage };
+
+/// Restores the weights, the running averages and the mean image only (fine-tuning, evaluation).
+/// kAverage takes the moving average where the checkpoint has one. @throws CheckpointError
+void read_model(const std::filesystem::path& path, Decoder& decoder, torch::Tensor& mean_image,
+                Weights weights);
+
+/// The images the checkpoint was trained on: {C, H, W}. @throws CheckpointError
+[[nodiscard]] std::vector<std::int64_t> read_image_shape(const std::filesystem::path& path);
+
+}  // namespace gondola

@@ -1,0 +1,109 @@
+#include "trainer/checkpoint/checkpoint_folder.hpp"
+
+#include <algorithm>
+#include <string_view>
+#include <system_error>
+
+#include "configs/errors.hpp"
+#include "trainer/checkpoint/checkpoint_file.hpp"
+
+namespace gondola {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_checkpoint_name(std::string_view name) {
+  constexpr std::string_view kPrefix = "step-";
+  return name.starts_with(kPrefix) && name.size() > kPrefix.size() &&
+         std::all_of(name.begin() + kPrefix.size(), name.end(),
+                     [](unsigned char c) { return std::isdigit(c) != 0; });
+}
+
+std::int64_t step_of(const fs::path& path) {
+  return std::stoll(path.filename().string().substr(5));
+}
+
+}  // namespace
+
+std::vector<fs::path> list_checkpoints(const fs::path& folder) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    if (entry.is_directory() && !entry.is_symlink() &&
+        is_checkpoint_name(entry.path().filename().string())) {
+      found.push_back(entry.path());
+    }
+  }
+  std::sort(found.begin(), found.end(),
+            [](const fs::path& a, const fs::path& b) { return step_of(a) > step_of(b); });
+  return found;
+}
+
+NewestCheckpoint newest_complete(const fs::path& folder) {
+  NewestCheckpoint result;
+  for (const auto& path : list_checkpoints(folder)) {
+    try {
+      verify_checkpoint(path);
+      result.path = path;
+      return result;
+    } catch (const Error& error) {
+      result.skipped.emplace_back(error.what());
+    }
+  }
+  return result;
+}
+
+void mark_best(const fs::path& checkpoint) {
+  const auto link = checkpoint.parent_path() / "best";
+  const auto temporary = checkpoint.parent_path() / ".best.partial";
+  std::error_code error;
+  fs::remove(temporary, error);
+  fs::create_directory_symlink(checkpoint.filename(), temporary, error);
+  if (!error) fs::rename(temporary, link, error);
+  if (error)
+    throw IoError("cannot point '" + link.string() +
+                  "' to the best checkpoint: " + error.message());
+}
+
+void remove_old_checkpoints(const fs::path& newest, std::int64_t keep) {
+  const auto folder = newest.parent_path();
+  auto all = list_checkpoints(folder);
+  std::erase_if(all, [&](const fs::path& path) { return step_of(path) > step_of(newest); });
+  std::error_code error;
+  const auto best = fs::read_symlink(folder / "best", error);
+  for (std::size_t i = static_cast<std::size_t>(std::max<std::int64_t>(keep, 1)); i < all.size();
+       ++i) {
+    if (all[i].filename() == best) continue;
+    fs::remove(all[i] / "COMPLETE", error);
+    fs::remove_all(all[i], error);
+    if (error)
+      throw IoError("cannot remove old checkpoint '" + all[i].string() + "': " + error.message());
+  }
+}
+
+fs::path checkpoint_named(const fs::path& path) {
+  if (!fs::exists(path))
+    throw MissingInputError("checkpoint or run folder '" + path.string() + "' does not exist");
+  if (!fs::is_directory(path / "checkpoints")) {
+    if (!fs::exists(path / "COMPLETE") && !fs::exists(path / "state.h5")) {
+      throw MissingInputError("'" + path.string() +
+                              "' is neither a run folder nor a checkpoint: name the folder that "
+                              "--run.folder gave to training, or a checkpoints/step-<n> of it");
+    }
+    verify_checkpoint(path);
+    return path;
+  }
+  const auto folder = path / "checkpoints";
+  if (fs::exists(folder / "best")) {
+    const auto best = fs::canonical(folder / "best");
+    verify_checkpoint(best);
+    return best;
+  }
+  const auto newest = newest_complete(folder);
+  if (newest.path) return *newest.path;
+  if (newest.skipped.empty())
+    throw MissingInputError("run folder '" + path.string() + "' holds no checkpoint yet");
+  throw CheckpointError(newest.skipped.front());
+}
+
+}  // namespace gondola

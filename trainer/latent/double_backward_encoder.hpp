@@ -1,0 +1,66 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "configs/run_config.hpp"
+#include "trainer/decoders/decoder.hpp"
+
+namespace gondola {
+
+/// What is encoded. Shapes: B images of this rank (may be 0), C channels, H x W pixels.
+struct EncoderInput {
+  torch::Tensor images;      ///< [B, C, H, W] in [0, 1], the dtype of the parameters.
+  torch::Tensor mean_image;  ///< [1, C, H, W]: mean of the global batch, or of the training set;
+                             ///< used when images are coupled.
+  std::int64_t global_images = 0;  ///< Images of the global batch.
+  torch::Tensor origin;            ///< [B, k(, s, s)] random origins, or undefined for z0 = 0.
+};
+
+/// The latents of a batch and the loss that their images have at the origin.
+struct Encoding {
+  torch::Tensor latents;     ///< [B, k(, s, s)]
+  torch::Tensor inner_loss;  ///< [B], detached: squared error of F(z0).
+};
+
+/// Encodes images without an encoder network: a latent is one or several gradient steps away from
+/// the origin (eq. 8, 12),
+///
+///     z <- -s g  (update gradient)  or  z <- z - s g  (update descent),   g = d (sum over the
+///     global batch of l_b) / d z,
+///
+/// l_b = squared error of image b summed over C, H, W, never averaged, so that z_b does not depend
+/// on how the batch is split. Where batch statistics couple the images, the sum is the global
+/// batch's.
+class DoubleBackwardEncoder {
+ public:
+  /// Whether the caller will differentiate through the encoding.
+  enum class Graph {
+    kKeep,  ///< Training: the outer loss needs second derivatives (unless latent.detach).
+    kDrop,  ///< Evaluation: the result is detached, activations are freed.
+  };
+
+  /// @param step_size s, resolved (never auto).
+  DoubleBackwardEncoder(const LatentSection& config, double step_size);
+
+  /// Leaves every parameter's gradient untouched; works under NoGradGuard. Collective where
+  /// decode() is.
+  [[nodiscard]] Encoding encode(Decoder& decoder, const EncoderInput& input, Graph graph,
+                                const Pass& pass) const;
+
+  [[nodiscard]] double step_size() const { return step_size_; }
+
+ private:
+  LatentSection config_;
+  double step_size_;
+};
+
+/// The published scale of the inner gradient for a global batch of B images: 1/(B C) for implicit
+/// models, 1/(B H W) for convolutional ones. The outer loss has the same scale.
+[[nodiscard]] double published_scale(DecoderKind decoder, std::int64_t batch_size,
+                                     std::int64_t channels, std::int64_t height,
+                                     std::int64_t width);
+
+}  // namespace gondola

@@ -1,0 +1,23 @@
+#include "trainer/latent/random_origin.hpp"
+
+#include "trainer/random.hpp"
+
+namespace gondola {
+
+torch::Tensor random_origins(const std::vector<std::int64_t>& latent_shape,
+                             std::span<const std::int64_t> ids, double stddev, std::uint64_t seed,
+                             std::string_view purpose, std::int64_t step,
+                             const torch::TensorOptions& options) {
+  auto shape = latent_shape;
+  shape.insert(shape.begin(), static_cast<std::int64_t>(ids.size()));
+  auto origins = torch::empty(shape, torch::kFloat64);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    origins[static_cast<std::int64_t>(i)].normal_(
+        0, stddev,
+        keyed_generator(seed, purpose, static_cast<std::uint64_t>(step),
+                        static_cast<std::uint64_t>(ids[i])));
+  }
+  return origins.to(options);
+}
+
+}  // namespace gondola

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <mpi.h>
+#include <torch/types.h>
+
+#include <cstdint>
+
+#include "trainer/parallel/collective_progress.hpp"
+#include "trainer/parallel/communicator.hpp"
+
+namespace gondola {
+
+/// How an all-reduce is carried out and cut. Every rank must use the same values.
+struct MpiCommunicatorOptions {
+  /// Floating-point sums whose tensors of all ranks together have at most so many bytes are
+  /// gathered and added in rank order.
+  std::int64_t gather_bytes = 256 * 1024;
+  /// Most elements that one MPI call carries (its counts are 32-bit).
+  std::int64_t largest_count = std::int64_t{1} << 28;
+};
+
+/// Collectives over MPI for CPU tensors.
+///
+/// A floating-point sum has the same bits on every rank whatever MPI does inside, by construction:
+/// each element is added up once, at one place, and that result is copied. Small tensors are
+/// gathered and added in rank order; large ones go through a reduce-scatter and an all-gather.
+/// MPI_Allreduce promises equal bits only as advice to implementors, so it serves integers alone.
+///
+/// Holds a duplicate of the communicator it was made from. The destructor starts no collective and
+/// leaves the duplicate to MPI_Finalize; close() frees it. Used by the thread that started MPI.
+class MpiCommunicator final : public Communicator {
+ public:
+  /// Collective over `parent`. `progress` must outlive this object. @throws CommError
+  MpiCommunicator(MPI_Comm parent, CollectiveProgress& progress,
+                  MpiCommunicatorOptions options = {});
+
+  [[nodiscard]] int rank() const override { return rank_; }
+  [[nodiscard]] int size() const override { return size_; }
+
+  /// REQUIRES a CPU tensor, as do broadcast and all_gather.
+  void all_reduce_sum(torch::Tensor& tensor) override;
+  void broadcast(torch::Tensor& tensor, int root) override;
+  [[nodiscard]] torch::Tensor all_gather(const torch::Tensor& tensor) override;
+  void barrier() override;
+
+  /// Collective. Frees the duplicate; nothing may be called afterwards. @throws CommError
+  void close();
+
+ private:
+  template <typename Value>
+  void add_small(Value* values, std::int64_t count);
+  template <typename Value>
+  void add_large(Value* values, std::int64_t count);
+  template <typename Value>
+  void add_floating(torch::Tensor& tensor);
+
+  MPI_Comm comm_ = MPI_COMM_NULL;
+  CollectiveProgress& progress_;
+  MpiCommunicatorOptions options_;
+  int rank_ = 0;
+  int size_ = 1;
+};
+
+}  // namespace gondola

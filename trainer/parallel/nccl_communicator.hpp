@@ -1,0 +1,71 @@
+#pragma once
+
+#include <mpi.h>
+#include <torch/types.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+
+#include "trainer/parallel/collective_progress.hpp"
+#include "trainer/parallel/communicator.hpp"
+
+struct ncclComm;
+
+namespace gondola {
+
+class NcclCompletion;
+
+/// Collectives over NCCL for CUDA tensors, one GPU a rank. Present in builds with CUDA only; others
+/// reach it through make_communicator().
+///
+/// Every call is put on torch's current stream of the device, so its result serves the next
+/// operation there and the host goes on. A helper thread (it calls CUDA and NCCL, never MPI) marks
+/// the collective as left in CollectiveProgress once the GPU is past it, and notes NCCL's
+/// asynchronous errors, which the next call throws after ncclCommAbort.
+///
+/// The destructor starts no collective and waits for no peer; close() ends the communicator
+/// properly.
+class NcclCommunicator final : public Communicator {
+ public:
+  /// Collective over `world`, whose rank 0 sends the unique id. Makes `device` current.
+  /// `progress` must outlive this object.
+  /// @throws CommError where the peers do not come within `timeout_seconds`.
+  NcclCommunicator(const torch::Device& device, MPI_Comm world, CollectiveProgress& progress,
+                   double timeout_seconds);
+  ~NcclCommunicator() override;
+
+  [[nodiscard]] int rank() const override { return rank_; }
+  [[nodiscard]] int size() const override { return size_; }
+
+  /// REQUIRES a CUDA tensor of this communicator's device, as do broadcast and all_gather.
+  void all_reduce_sum(torch::Tensor& tensor) override;
+  void broadcast(torch::Tensor& tensor, int root) override;
+  [[nodiscard]] torch::Tensor all_gather(const torch::Tensor& tensor) override;
+  /// The one call that waits on the host: returns when every rank's GPU has come here.
+  void barrier() override;
+
+  /// Collective. Ends the communicator; nothing may be called afterwards. @throws CommError
+  void close();
+
+ private:
+  /// Runs `enqueue` (it returns an ncclResult_t as int) on the current stream as one collective.
+  void launch(const char* call, const std::function<int(void* stream)>& enqueue);
+  /// Waits until a non-blocking call is through; nullptr, or words for an error or a timeout.
+  [[nodiscard]] const char* fault_of(int result) const;
+  /// The same; aborts and throws where there is a fault.
+  void await(const char* call, int result);
+  /// Aborts the communicator. @throws CommError always
+  [[noreturn]] void fail(const char* call, const char* words);
+  void require_here(const torch::Tensor& tensor) const;
+
+  torch::Device device_;
+  CollectiveProgress& progress_;
+  std::chrono::duration<double> timeout_;
+  ncclComm* comm_ = nullptr;
+  int rank_ = 0;
+  int size_ = 1;
+  std::unique_ptr<NcclCompletion> completion_;
+};
+
+}  // namespace gondola

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "trainer/parallel/communicator.hpp"
+
+namespace gondola {
+
+/// Largest relative drift, max|a - b| / max|b| per tensor, that is mended rather than fatal.
+inline constexpr double kMendableDrift = 1e-6;
+
+/// What a replica check found; the same on every rank.
+struct ReplicaVerdict {
+  std::vector<int> different_ranks;  ///< Ranks whose bits differed from rank 0's; empty: all equal.
+  double drift = 0.0;                ///< Largest relative difference from rank 0.
+  [[nodiscard]] bool mended() const { return !different_ranks.empty(); }
+  /// One sentence for the log when mended, else empty.
+  [[nodiscard]] std::string warning() const;
+};
+
+/// Collective. Compares the state that every rank must hold alike (flat weights, optimiser moments,
+/// averages) by xxh3 hash over the ranks. Where bits differ by a relative drift below
+/// kMendableDrift in every tensor, rank 0's state replaces the others' and the verdict says so;
+/// the caller logs warning() and counts it.
+///
+/// @param state contiguous tensors on the communicator's device, the same shapes on every rank.
+/// @param step named in the sentences.
+/// @throws CommError naming the ranks that differ: from three ranks on those outside the majority.
+[[nodiscard]] ReplicaVerdict check_replicas(Communicator& communicator,
+                                            std::span<torch::Tensor> state, std::int64_t step);
+
+}  // namespace gondola

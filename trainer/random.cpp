@@ -1,0 +1,17 @@
+#include "trainer/random.hpp"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <xxhash.h>
+
+#include <array>
+
+namespace gondola {
+
+at::Generator keyed_generator(std::uint64_t seed, std::string_view purpose, std::uint64_t index,
+                              std::uint64_t id) {
+  const std::array<std::uint64_t, 4> key = {seed, XXH3_64bits(purpose.data(), purpose.size()),
+                                            index, id};
+  return at::detail::createCPUGenerator(XXH3_64bits(key.data(), sizeof(key)));
+}
+
+}  // namespace gondola

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace gondola {
+
+/// Where a step's time goes. kWait is idling before a collective for slower ranks, kAllReduce the
+/// reduction itself.
+enum class Phase : std::size_t {
+  kData,
+  kInner,
+  kOuter,
+  kWait,
+  kAllReduce,
+  kOptimizer,
+  kCheckpoint,
+  kEval,
+  kCount
+};
+inline constexpr std::array<const char*, static_cast<std::size_t>(Phase::kCount)> kPhaseNames = {
+    "data", "inner", "outer", "wait", "all_reduce", "optimizer", "checkpoint", "eval"};
+using PhaseSeconds = std::array<double, static_cast<std::size_t>(Phase::kCount)>;
+
+/// One optimiser step as seen by one rank; losses and norms are those of the global batch, equal on
+/// all ranks. `logged` tells whether the scalars below were reduced for this step (every
+/// monitoring.log_every steps).
+struct StepReport {
+  std::int64_t step = 0;   ///< Global step, from 1.
+  std::int64_t epoch = 0;  ///< From 0.
+  bool logged = false;
+  double loss = 0.0;           ///< Sum over the global batch / B: squared error a image.
+  double inner_loss = 0.0;     ///< The same at the origin.
+  double latent_norm = 0.0;    ///< Root mean square over the batch of |z_b|.
+  double gradient_norm = 0.0;  ///< Norm of the mean gradient before clipping.
+  double learning_rate = 0.0;
+  double images_per_second = 0.0;  ///< Global, since the last logged step.
+  double step_seconds = 0.0;       ///< Mean since the last logged step, this rank.
+  PhaseSeconds phase_seconds{};    ///< Per step, mean since the last logged step, this rank.
+  std::int64_t images = 0;         ///< Images of this rank in this step.
+  std::int64_t bytes_reduced = 0;  ///< Bytes this rank gave to all-reduces in this step.
+  bool skipped = false;            ///< Non-finite: the update was skipped on all ranks.
+};
+
+/// A held-out evaluation; the values are global.
+struct EvalReport {
+  std::int64_t step = 0;
+  std::int64_t epoch = 0;
+  std::string split;  ///< "test", or "train" where there is no test split.
+  std::int64_t images = 0;
+  std::map<std::string, double> metrics;  ///< "loss", "psnr", "ssim", ...
+  std::string encoding;                   ///< In words: how batch norm was fed.
+  double seconds = 0.0;
+};
+
+/// Originals and reconstructions of the same held-out images, float in [0, 1], n x C x H x W each,
+/// on rank 0 only.
+struct SampleReport {
+  std::int64_t step = 0;
+  std::int64_t n = 0, channels = 0, height = 0, width = 0;
+  std::vector<float> originals;
+  std::vector<float> reconstructions;
+};
+
+/// A checkpoint that is complete on disk.
+struct CheckpointReport {
+  std::int64_t step = 0;
+  std::string path;
+  double seconds = 0.0;
+  std::int64_t bytes = 0;
+};
+
+/// Sees what training does. Called on the training thread, between steps; must return fast and
+/// starts no collective. An observer that throws ends the run.
+class StepObserver {
+ public:
+  virtual ~StepObserver() = default;
+  virtual void on_step(const StepReport&) {}
+  virtual void on_eval(const EvalReport&) {}
+  virtual void on_samples(const SampleReport&) {}
+  virtual void on_checkpoint(const CheckpointReport&) {}
+  /// Everything reported so far is to be on disk when this returns.
+  virtual void flush() {}
+};
+
+}  // namespace gondola

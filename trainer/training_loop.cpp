@@ -1,0 +1,309 @@
+#include "trainer/training_loop.hpp"
+
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include "configs/errors.hpp"
+#include "trainer/checkpoint/checkpoint_file.hpp"
+#include "trainer/checkpoint/checkpoint_folder.hpp"
+#include "trainer/evaluation/evaluate.hpp"
+#include "trainer/model.hpp"
+#include "trainer/optimizer/learning_rate.hpp"
+#include "trainer/parallel/agreement.hpp"
+#include "trainer/parallel/replica_check.hpp"
+
+namespace gondola {
+namespace {
+
+/// Pictures in a grid, and the allowance of work that rank 0 does while the others wait.
+constexpr std::int64_t kSampleImages = 32;
+constexpr double kRankZeroSeconds = 600;
+constexpr std::int64_t kMostSkippedInARow = 20;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+LoaderOptions loader_options(const RunConfig& config, const Communicator& control) {
+  return {.shuffle = config.data.shuffle,
+          .block_images = config.data.block_images,
+          .seed = config.run.seed,
+          .batch_size = config.trainer.batch_size,
+          .rank = control.rank(),
+          .world = control.size(),
+          .reader_threads = config.data.reader_threads,
+          .prefetch_batches = config.data.prefetch_batches};
+}
+
+ImageShape shape_of(const ImageSource& source) {
+  return {.channels = source.channels(), .height = source.height(), .width = source.width()};
+}
+
+bool due(std::int64_t step, std::int64_t every) { return every > 0 && step % every == 0; }
+
+/// Evaluates with the moving average of the weights where there is one, and puts the weights back.
+class AverageInUse {
+ public:
+  explicit AverageInUse(TrainingState& state) : state_(state) { swap(); }
+  ~AverageInUse() { swap(); }
+  AverageInUse(const AverageInUse&) = delete;
+  AverageInUse& operator=(const AverageInUse&) = delete;
+
+ private:
+  void swap() {
+    if (!state_.average.defined()) return;
+    const at::NoGradGuard no_grad;
+    auto& weights = state_.decoder.parameters().flat();
+    const auto kept = weights.clone();
+    weights.copy_(state_.average);
+    state_.average.copy_(kept);
+  }
+  TrainingState& state_;
+};
+
+}  // namespace
+
+std::int64_t total_steps(const TrainerSection& config, std::int64_t batches_per_epoch) {
+  return config.steps > 0 ? config.steps : config.epochs * batches_per_epoch;
+}
+
+TrainingLoop::TrainingLoop(TrainingRun run)
+    : run_(std::move(run)),
+      cache_(run_.config.data.cache == CacheKind::kDevice
+                 ? std::make_unique<DeviceCache>(run_.train,
+                                                 run_.state.decoder.parameters().flat().device())
+                 : nullptr),
+      ids_only_(cache_ ? without_pixels(run_.train) : nullptr),
+      shape_(shape_of(run_.train)),
+      loader_(ids_only_ ? *ids_only_ : run_.train, loader_options(run_.config, run_.control)),
+      train_step_(run_.config, shape_,
+                  {.decoder = run_.state.decoder,
+                   .optimizer = run_.state.optimizer,
+                   .average = run_.state.average},
+                  run_.communicator, timer_),
+      reconstructor_(run_.config, shape_, run_.state.decoder, run_.state.mean_image),
+      total_steps_(total_steps(run_.config.trainer, loader_.batches_per_epoch())),
+      last_logged_step_(run_.state.progress.step) {
+  loader_.seek(run_.state.progress.cursor);
+}
+
+TrainingLoop::~TrainingLoop() = default;
+
+Ending TrainingLoop::run() {
+  for (auto number = run_.state.progress.step + 1; number <= total_steps_; ++number) {
+    run_.progress.step.store(number);
+    const auto start = std::chrono::steady_clock::now();
+    const auto result = step(number);
+    const auto stop = agree(run_.control, {.stop = run_.stop_requested()}).stop;
+    seconds_since_logged_ += seconds_since(start);
+
+    const bool last = number == total_steps_;
+    const bool logged = last || stop || due(number, run_.config.monitoring.log_every);
+    const auto seen = report(result, number, last_images_, logged);
+    for (auto* observer : run_.observers) observer->on_step(seen);
+    count_skipped(seen);
+    after_step(number, last, stop);
+    if (stop && !last) return Ending::kStopped;
+  }
+  return Ending::kFinished;
+}
+
+StepResult TrainingLoop::step(std::int64_t number) {
+  timer_.enter(Phase::kData);
+  const auto cursor = loader_.cursor();
+  const auto batch = loader_.next();
+  const auto pixels =
+      cache_ ? cache_->gather(batch.ids)
+             : torch::from_blob(const_cast<std::uint8_t*>(batch.pixels.data()),
+                                {batch.images, shape_.channels, shape_.height, shape_.width},
+                                torch::kUInt8);
+  if (run_.ledger != nullptr) run_.ledger->append(number, cursor, loader_.global_ids(cursor));
+  auto result = train_step_.run(pixels, batch.ids, number,
+                                learning_rate_at(run_.config.optimizer, number, total_steps_));
+  last_images_ = batch.images;
+  run_.state.progress.step = number;
+  run_.state.progress.cursor = loader_.cursor();
+  return result;
+}
+
+StepReport TrainingLoop::report(const StepResult& result, std::int64_t number, std::int64_t images,
+                                bool logged) {
+  StepReport report;
+  report.step = number;
+  report.epoch = (number - 1) / loader_.batches_per_epoch();
+  report.logged = logged;
+  report.images = images;
+  report.bytes_reduced = result.bytes_reduced;
+  // On a GPU these reads wait for the step: there they are left to logged steps.
+  const bool read = logged || result.skipped.device().is_cpu();
+  if (read) report.skipped = result.skipped.item<float>() != 0;
+  if (!logged) return report;
+
+  auto sums = result.sums.to(torch::kCPU);
+  run_.control.all_reduce_sum(sums);
+  const auto batch = static_cast<double>(run_.config.trainer.batch_size);
+  report.loss = sums[0].item<double>() / batch;
+  report.inner_loss = sums[1].item<double>() / batch;
+  report.latent_norm = std::sqrt(sums[2].item<double>() / batch);
+  report.gradient_norm = result.gradient_norm.item<double>();
+  report.learning_rate = learning_rate_at(run_.config.optimizer, number, total_steps_);
+
+  const auto steps = static_cast<double>(number - last_logged_step_);
+  report.step_seconds = seconds_since_logged_ / steps;
+  report.images_per_second = batch / report.step_seconds;
+  report.phase_seconds = timer_.take();
+  for (auto& seconds : report.phase_seconds) seconds /= steps;
+  last_logged_step_ = number;
+  seconds_since_logged_ = 0;
+  return report;
+}
+
+void TrainingLoop::count_skipped(const StepReport& report) {
+  skipped_in_a_row_ = report.skipped ? skipped_in_a_row_ + 1 : 0;
+  if (!report.skipped) return;
+  if (run_.control.rank() == 0) {
+    run_.warn("step " + std::to_string(report.step) +
+              ": the gradient is not finite; the update was skipped on all ranks");
+  }
+  if (skipped_in_a_row_ >= kMostSkippedInARow) {
+    throw DivergedError("training diverged: " + std::to_string(skipped_in_a_row_) +
+                        " steps in a row up to step " + std::to_string(report.step) +
+                        " had a gradient that is not finite; lower optimizer.learning_rate or "
+                        "latent.step_size, or set optimizer.clip_norm");
+  }
+}
+
+void TrainingLoop::after_step(std::int64_t number, bool last, bool stop) {
+  const auto& config = run_.config;
+  const bool ends = last || stop;
+  if (last || due(number, config.parallel.check_every)) check_replicas_agree(number);
+  if (last || due(number, config.evaluation.every_steps)) evaluate_and_keep_best(number);
+  if (last || due(number, config.monitoring.samples_every)) make_samples(number);
+  if (ends || due(number, config.checkpoint.every_steps)) save_checkpoint(number);
+  if (ends) {
+    for (auto* observer : run_.observers) observer->flush();
+  }
+}
+
+/// What only rank 0 does while the others wait in the barrier: announced, so that their watchdogs
+/// allow for it.
+void TrainingLoop::on_rank_zero(const std::function<void()>& work) {
+  run_.progress.allow_extra_seconds(kRankZeroSeconds);
+  if (run_.control.rank() == 0) work();
+  run_.control.barrier();
+  run_.progress.allow_extra_seconds(0);
+}
+
+/// Batch norm `local` leaves each rank with its own running averages: their mean is what is
+/// evaluated and saved.
+void TrainingLoop::share_running_averages() {
+  if (run_.config.model.batch_norm != BatchNormMode::kLocal || run_.control.size() == 1) return;
+  const at::NoGradGuard no_grad;
+  for (auto& average : run_.state.decoder.running_averages()) {
+    for (auto* tensor : {&average.mean, &average.variance}) {
+      run_.communicator.all_reduce_sum(*tensor);
+      tensor->div_(run_.control.size());
+    }
+  }
+}
+
+void TrainingLoop::evaluate_and_keep_best(std::int64_t number) {
+  timer_.enter(Phase::kEval);
+  share_running_averages();
+  EvalReport report;
+  {
+    const AverageInUse average(run_.state);
+    const auto& source = run_.held_out != nullptr ? *run_.held_out : run_.train;
+    report = evaluate(run_.config, reconstructor_, source,
+                      run_.state.decoder.parameters().flat().options(),
+                      run_.config.evaluation.images, run_.control);
+  }
+  report.step = number;
+  report.epoch = (number - 1) / loader_.batches_per_epoch();
+  report.split = run_.held_out != nullptr ? "test" : "train";
+  for (auto* observer : run_.observers) observer->on_eval(report);
+  auto& progress = run_.state.progress;
+  if (report.metrics.at("loss") < progress.best_loss) {
+    progress.best_loss = report.metrics.at("loss");
+    progress.best_step = number;
+    save_checkpoint(number);
+    on_rank_zero([&] {
+      mark_best(last_saved_);
+      remove_old_checkpoints(last_saved_, run_.config.checkpoint.keep);
+    });
+  }
+  timer_.stop();
+}
+
+void TrainingLoop::make_samples(std::int64_t number) {
+  timer_.enter(Phase::kEval);
+  share_running_averages();
+  on_rank_zero([&] {
+    const AverageInUse average(run_.state);
+    const auto& source = run_.held_out != nullptr ? *run_.held_out : run_.train;
+    const auto options = run_.state.decoder.parameters().flat().options();
+    SampleReport report;
+    report.step = number;
+    report.n = std::min(kSampleImages, source.images());
+    report.channels = shape_.channels;
+    report.height = shape_.height;
+    report.width = shape_.width;
+    std::vector<std::int64_t> ids(static_cast<std::size_t>(report.n));
+    std::iota(ids.begin(), ids.end(), 0);
+    const auto originals = to_values(read_pixels(source, 0, report.n),
+                                     options.dtype().toScalarType(), options.device());
+    const auto copy = [](const torch::Tensor& images) {
+      const auto host = images.to(torch::kCPU, torch::kFloat32).contiguous();
+      return std::vector<float>(host.data_ptr<float>(), host.data_ptr<float>() + host.numel());
+    };
+    report.originals = copy(originals);
+    report.reconstructions = copy(reconstructor_.reconstruct(originals, ids).images);
+    for (auto* observer : run_.observers) observer->on_samples(report);
+  });
+  timer_.stop();
+}
+
+void TrainingLoop::save_checkpoint(std::int64_t number) {
+  if (last_saved_step_ == number) return;
+  timer_.enter(Phase::kCheckpoint);
+  share_running_averages();
+  on_rank_zero([&] {
+    const auto start = std::chrono::steady_clock::now();
+    for (auto* observer : run_.observers) observer->flush();
+    CheckpointReport report;
+    report.step = number;
+    last_saved_ = write_checkpoint(run_.checkpoint_folder, run_.state,
+                                   {.config_ini = run_.config_ini, .world = run_.control.size()});
+    remove_old_checkpoints(last_saved_, run_.config.checkpoint.keep);
+    report.path = last_saved_.string();
+    report.bytes = static_cast<std::int64_t>(std::filesystem::file_size(last_saved_ / "state.h5"));
+    report.seconds = seconds_since(start);
+    for (auto* observer : run_.observers) observer->on_checkpoint(report);
+  });
+  last_saved_step_ = number;
+  timer_.stop();
+}
+
+void TrainingLoop::check_replicas_agree(std::int64_t number) {
+  if (run_.control.size() == 1) return;
+  timer_.enter(Phase::kWait);
+  std::vector<torch::Tensor> state = {run_.state.decoder.parameters().flat(),
+                                      run_.state.optimizer.first_moment(),
+                                      run_.state.optimizer.second_moment()};
+  if (run_.state.average.defined()) state.push_back(run_.state.average);
+  if (run_.config.model.batch_norm == BatchNormMode::kSync) {
+    for (auto& average : run_.state.decoder.running_averages()) {
+      state.push_back(average.mean);
+      state.push_back(average.variance);
+    }
+  }
+  const auto verdict = check_replicas(run_.communicator, state, number);
+  if (verdict.mended() && run_.control.rank() == 0) run_.warn(verdict.warning());
+  timer_.stop();
+}
+
+}  // namespace gondola

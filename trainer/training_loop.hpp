@@ -1,0 +1,96 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "configs/run_config.hpp"
+#include "data/batch_loader.hpp"
+#include "data/image_source.hpp"
+#include "data/ledger.hpp"
+#include "trainer/checkpoint/training_state.hpp"
+#include "trainer/device_cache.hpp"
+#include "trainer/evaluation/reconstructor.hpp"
+#include "trainer/parallel/collective_progress.hpp"
+#include "trainer/parallel/communicator.hpp"
+#include "trainer/phase_timer.hpp"
+#include "trainer/step_report.hpp"
+#include "trainer/train_step.hpp"
+
+namespace gondola {
+
+/// How training ended without an error.
+enum class Ending {
+  kFinished,  ///< All steps are done.
+  kStopped,   ///< Stopped on request after a complete checkpoint.
+};
+
+/// What a loop works with; everything outlives it. The same on all ranks but for the observers.
+struct TrainingRun {
+  const RunConfig& config;  ///< Resolved and validated.
+  const ImageSource& train;
+  const ImageSource* held_out = nullptr;  ///< Split that is evaluated; nullptr: the training split.
+  TrainingState& state;
+  Communicator& communicator;  ///< For tensors on the device.
+  Communicator& control;       ///< For tensors on the host.
+  CollectiveProgress& progress;
+  std::function<bool()> stop_requested;     ///< Asked between steps; any rank may say yes.
+  std::vector<StepObserver*> observers;     ///< Of this rank.
+  std::filesystem::path checkpoint_folder;  ///< Rank 0 writes there.
+  std::string config_ini;                   ///< Kept in checkpoints.
+  LedgerWriter* ledger = nullptr;           ///< Rank 0 only.
+  std::function<void(const std::string&)>
+      warn;  ///< One sentence for the log; called where it is true on this rank.
+};
+
+/// Global steps that the config asks for. @throws DataError for fewer images than a batch.
+[[nodiscard]] std::int64_t total_steps(const TrainerSection& config,
+                                       std::int64_t batches_per_epoch);
+
+/// Trains from state.progress to the end (DESIGN "One step"): every decision around a collective is
+/// agreed first.
+class TrainingLoop {
+ public:
+  explicit TrainingLoop(TrainingRun run);
+  ~TrainingLoop();
+
+  /// Collective. @throws Error
+  Ending run();
+
+ private:
+  [[nodiscard]] StepResult step(std::int64_t number);
+  [[nodiscard]] StepReport report(const StepResult& result, std::int64_t number,
+                                  std::int64_t images, bool logged);
+  void after_step(std::int64_t number, bool last, bool stop);
+  void evaluate_and_keep_best(std::int64_t number);
+  void make_samples(std::int64_t number);
+  void save_checkpoint(std::int64_t number);
+  void check_replicas_agree(std::int64_t number);
+  void share_running_averages();
+  void count_skipped(const StepReport& report);
+  void on_rank_zero(const std::function<void()>& work);
+
+  TrainingRun run_;
+  std::unique_ptr<DeviceCache> cache_;
+  std::unique_ptr<ImageSource> ids_only_;
+  PhaseTimer timer_;
+  ImageShape shape_;
+  BatchLoader loader_;
+  TrainStep train_step_;
+  Reconstructor reconstructor_;
+  std::int64_t total_steps_;
+  std::int64_t last_images_ = 0;
+  std::int64_t last_logged_step_ = 0;
+  std::int64_t last_saved_step_ = -1;
+  std::filesystem::path last_saved_;  ///< On rank 0.
+  double seconds_since_logged_ = 0;
+  std::int64_t skipped_in_a_row_ = 0;
+};
+
+}  // namespace gondola
