@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <utility>
+#include <vector>
+
+#include "trainer/step_report.hpp"
+
+namespace gondola {
+
+/// A picture in memory: rows of interleaved bytes, [height, width, channels].
+struct Picture {
+  std::int64_t width = 0, height = 0, channels = 0;
+  std::vector<std::uint8_t> pixels;
+};
+
+/// Originals over their reconstructions, rows of up to 16 pairs in the report's order on a white
+/// ground: each pixel drawn as a square of whole size, as large as makes the picture at least 512
+/// wide; 2 pixels between cells, 8 between rows of pairs. RGB for 3 channels, else the first
+/// channel in grey. Values are clamped to [0, 1] and rounded; what is not a number is black.
+/// REQUIRES n >= 1 and as many values as the sizes say.
+[[nodiscard]] Picture draw_pairs(const SampleReport& report);
+
+/// Writes samples/step-<8 digits>.png of the run folder for each report of samples, on rank 0.
+class ImageGrid final : public StepObserver {
+ public:
+  explicit ImageGrid(std::filesystem::path run_folder) : run_folder_(std::move(run_folder)) {}
+
+  /// @throws IoError
+  void on_samples(const SampleReport& report) override;
+
+ private:
+  std::filesystem::path run_folder_;
+};
+
+}  // namespace gondola

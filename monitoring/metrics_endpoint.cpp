@@ -1,0 +1,157 @@
+#include "monitoring/metrics_endpoint.hpp"
+
+#include <httplib.h>
+#include <openssl/crypto.h>
+#include <prometheus/text_serializer.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "configs/errors.hpp"
+#include "monitoring/text_file.hpp"
+
+namespace gondola {
+
+namespace {
+
+constexpr std::size_t kThreads = 2;
+
+/// Whether the request carries the token; the comparison takes as long for any token of that
+/// length.
+bool authorized(const httplib::Request& request, const std::string& token) {
+  if (token.empty()) return true;
+  const auto given = request.get_header_value("Authorization");
+  const auto wanted = "Bearer " + token;
+  return given.size() == wanted.size() &&
+         CRYPTO_memcmp(given.data(), wanted.data(), wanted.size()) == 0;
+}
+
+std::string health_json(const HealthStatus& health) {
+  return nlohmann::ordered_json{{"rank", health.rank},
+                                {"step", health.step},
+                                {"sequence", health.sequence},
+                                {"inside", health.inside},
+                                {"seconds_inside", health.seconds_inside},
+                                {"status", health.status}}
+             .dump() +
+         "\n";
+}
+
+/// The name others may use for a socket bound to `bind`.
+std::string reachable_host(const std::string& bind) {
+  if (bind != "0.0.0.0" && bind != "::") return bind;
+  std::array<char, 256> name{};
+  if (::gethostname(name.data(), name.size() - 1) != 0) return bind;
+  return name.data();
+}
+
+/// One request a connection and short waits: with few threads, a client that lingers must not keep
+/// out the others.
+void configure_connections(httplib::Server& server) {
+  server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };  // the server owns it
+  server.set_keep_alive_max_count(1);
+  server.set_keep_alive_timeout(1);
+  server.set_read_timeout(std::chrono::seconds(1));
+  server.set_write_timeout(std::chrono::seconds(1));
+  server.set_payload_max_length(4096);
+  // The library's default shares a port between processes (SO_REUSEPORT): a taken port would go
+  // unnoticed.
+  server.set_socket_options([](socket_t socket) {
+    const int yes = 1;
+    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  });
+}
+
+}  // namespace
+
+MetricsEndpoint::MetricsEndpoint(const EndpointOptions& options,
+                                 std::shared_ptr<const prometheus::Collectable> metrics,
+                                 std::function<HealthStatus()> health)
+    : server_(std::make_unique<httplib::Server>()), host_(reachable_host(options.bind)) {
+  configure_connections(*server_);
+  server_->set_pre_routing_handler(
+      [token = options.token](const httplib::Request& request, httplib::Response& response) {
+        if (authorized(request, token)) return httplib::Server::HandlerResponse::Unhandled;
+        response.status = 401;
+        response.set_header("WWW-Authenticate", "Bearer");
+        response.set_content("a bearer token is needed\n", "text/plain");
+        return httplib::Server::HandlerResponse::Handled;
+      });
+  server_->Get("/metrics", [metrics = std::move(metrics)](const httplib::Request&,
+                                                          httplib::Response& response) {
+    response.set_content(prometheus::TextSerializer().Serialize(metrics->Collect()),
+                         "text/plain; version=0.0.4; charset=utf-8");
+  });
+  server_->Get("/healthz",
+               [health = std::move(health)](const httplib::Request&, httplib::Response& response) {
+                 response.set_content(health_json(health()), "application/json");
+               });
+
+  errno = 0;
+  if (options.port == 0) {
+    port_ = server_->bind_to_any_port(options.bind);
+  } else {
+    port_ = server_->bind_to_port(options.bind, options.port) ? options.port : -1;
+  }
+  if (port_ <= 0) {
+    throw IoError("the metrics endpoint cannot listen on " + options.bind + " port " +
+                  std::to_string(options.port) +
+                  (errno != 0 ? std::string(" (") + std::strerror(errno) + ")" : "") +
+                  ": choose another with --monitoring.port (0: any free one) or --monitoring.bind");
+  }
+  thread_ = std::thread([this] { server_->listen_after_bind(); });
+  // stop() only stops a server that runs.
+  while (!server_->is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
+MetricsEndpoint::~MetricsEndpoint() {
+  server_->stop();
+  thread_.join();
+}
+
+EndpointAttempt try_start_endpoint(const EndpointOptions& options,
+                                   std::shared_ptr<const prometheus::Collectable> metrics,
+                                   std::function<HealthStatus()> health) {
+  try {
+    return {std::make_unique<MetricsEndpoint>(options, std::move(metrics), std::move(health)), ""};
+  } catch (const IoError& error) {
+    return {nullptr, std::string(error.what()) + "; training goes on without it"};
+  }
+}
+
+std::string read_token_file(const std::filesystem::path& path) {
+  const auto text = read_text_file(path);
+  const auto line = text.substr(0, text.find('\n'));
+  const auto first = line.find_first_not_of(" \t\r");
+  if (first == std::string::npos) {
+    throw ConfigError("the first line of the token file " + path.string() +
+                      " (--monitoring.token_file) is empty: write the bearer token there");
+  }
+  return line.substr(first, line.find_last_not_of(" \t\r") - first + 1);
+}
+
+void write_targets_json(const std::filesystem::path& run_folder,
+                        const std::vector<ScrapeTarget>& targets) {
+  auto groups = nlohmann::ordered_json::array();
+  for (const auto& target : targets) {
+    const bool ipv6 = target.host.find(':') != std::string::npos;
+    const auto host = ipv6 ? "[" + target.host + "]" : target.host;
+    groups.push_back({{"targets", {host + ":" + std::to_string(target.port)}},
+                      {"labels", {{"rank", std::to_string(target.rank)}}}});
+  }
+  const auto folder = run_folder / "prometheus";
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) {
+    throw IoError("cannot create the folder " + folder.string() + ": " + error.message());
+  }
+  write_text_file(folder / "targets.json", groups.dump(2) + "\n");
+}
+
+}  // namespace gondola

@@ -1,0 +1,90 @@
+#pragma once
+
+#include <prometheus/collectable.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace httplib {
+class Server;
+}
+
+namespace gondola {
+
+/// What /healthz answers: one rank's view of itself.
+struct HealthStatus {
+  int rank = 0;
+  std::int64_t step = 0;        ///< Global step being computed.
+  std::uint64_t sequence = 0;   ///< Collectives entered so far.
+  bool inside = false;          ///< In a collective now.
+  double seconds_inside = 0.0;  ///< Since that collective was entered.
+  std::string status;           ///< In a word: "starting", "training", "done".
+};
+
+struct EndpointOptions {
+  std::string bind = "127.0.0.1";  ///< Numeric address or host name to listen on; never "off".
+  int port = 0;                    ///< 0: any free port.
+  std::string token = {};          ///< Bearer token that both paths demand; empty: none.
+};
+
+/// Serves GET /metrics (Prometheus text format) and GET /healthz (JSON: rank, step, sequence,
+/// inside, seconds_inside, status) from threads of its own. The destructor stops it within about a
+/// second.
+class MetricsEndpoint {
+ public:
+  /// `metrics` is collected at each scrape, `health` called at each /healthz: both from the
+  /// endpoint's threads, while training runs. @throws IoError where the address cannot be bound
+  /// (port taken, not an address of this machine).
+  MetricsEndpoint(const EndpointOptions& options,
+                  std::shared_ptr<const prometheus::Collectable> metrics,
+                  std::function<HealthStatus()> health);
+  ~MetricsEndpoint();
+  MetricsEndpoint(const MetricsEndpoint&) = delete;
+  MetricsEndpoint& operator=(const MetricsEndpoint&) = delete;
+
+  [[nodiscard]] int port() const noexcept { return port_; }
+  /// How others reach it: the bound address, or this machine's name where it listens on every
+  /// address.
+  [[nodiscard]] const std::string& host() const noexcept { return host_; }
+
+ private:
+  std::unique_ptr<httplib::Server> server_;
+  int port_ = 0;
+  std::string host_;
+  std::thread thread_;
+};
+
+/// Either a running endpoint, or none and the sentence to warn with.
+struct EndpointAttempt {
+  std::unique_ptr<MetricsEndpoint> endpoint;
+  std::string warning;
+};
+
+/// As the constructor, but an address that cannot be bound is a warning: training does without the
+/// endpoint.
+[[nodiscard]] EndpointAttempt try_start_endpoint(
+    const EndpointOptions& options, std::shared_ptr<const prometheus::Collectable> metrics,
+    std::function<HealthStatus()> health);
+
+/// The first line of a token file, without surrounding blanks. @throws MissingInputError;
+/// ConfigError where it is empty.
+[[nodiscard]] std::string read_token_file(const std::filesystem::path& path);
+
+/// Where one rank's endpoint is.
+struct ScrapeTarget {
+  std::string host;
+  int port = 0;
+  int rank = 0;
+};
+
+/// Writes <run_folder>/prometheus/targets.json for Prometheus' file_sd_configs, atomically. @throws
+/// IoError
+void write_targets_json(const std::filesystem::path& run_folder,
+                        const std::vector<ScrapeTarget>& targets);
+
+}  // namespace gondola

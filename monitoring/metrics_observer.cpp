@@ -1,0 +1,158 @@
+#include "monitoring/metrics_observer.hpp"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+#include <gondola_version.hpp>
+#include <limits>
+
+namespace gondola {
+
+namespace {
+
+using prometheus::BuildCounter;
+using prometheus::BuildGauge;
+using prometheus::Counter;
+using prometheus::Gauge;
+using prometheus::Histogram;
+using prometheus::Registry;
+
+Counter& counter(Registry& registry, const char* name, const char* help) {
+  return BuildCounter().Name(name).Help(help).Register(registry).Add({});
+}
+
+/// A gauge that nothing has been reported for says so: NaN, never a 0 that looks measured.
+Gauge& gauge(Registry& registry, const char* name, const char* help) {
+  auto& made = BuildGauge().Name(name).Help(help).Register(registry).Add({});
+  made.Set(std::numeric_limits<double>::quiet_NaN());
+  return made;
+}
+
+/// Upper bounds in seconds: 1, 2, 5 a decade, from a millisecond to a hundred seconds.
+Histogram::BucketBoundaries duration_buckets() {
+  Histogram::BucketBoundaries bounds;
+  for (const double decade : {1e-3, 1e-2, 1e-1, 1.0, 10.0}) {
+    bounds.insert(bounds.end(), {decade, 2 * decade, 5 * decade});
+  }
+  bounds.push_back(100.0);
+  return bounds;
+}
+
+/// Memory of this process that is in RAM; NaN where the system does not say.
+double resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  double total_pages = 0.0;
+  double resident_pages = 0.0;
+  if (!(statm >> total_pages >> resident_pages)) return std::numeric_limits<double>::quiet_NaN();
+  return resident_pages * static_cast<double>(::sysconf(_SC_PAGESIZE));
+}
+
+double unix_seconds() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration<double>(now).count();
+}
+
+}  // namespace
+
+MetricsObserver::MetricsObserver(const RunInfo& info)
+    : steps_(counter(registry_, "gondola_steps_total", "Optimiser steps done by this process.")),
+      images_(counter(registry_, "gondola_images_total", "Images this rank trained on.")),
+      reduced_bytes_(counter(registry_, "gondola_reduced_bytes_total",
+                             "Bytes this rank gave to all-reduces.")),
+      nonfinite_steps_(counter(registry_, "gondola_nonfinite_steps_total",
+                               "Steps whose update was skipped because it was not finite.")),
+      step_(gauge(registry_, "gondola_step", "Global step done last.")),
+      epoch_(gauge(registry_, "gondola_epoch", "Epoch of that step, from 0.")),
+      loss_(BuildGauge()
+                .Name("gondola_loss")
+                .Help("Loss an image: of the last logged batch (train) or evaluation.")
+                .Register(registry_)),
+      train_loss_(loss_.Add({{"split", "train"}}, std::numeric_limits<double>::quiet_NaN())),
+      inner_loss_(gauge(registry_, "gondola_inner_loss", "Loss an image at the origin.")),
+      gradient_norm_(
+          gauge(registry_, "gondola_gradient_norm", "Norm of the mean gradient before clipping.")),
+      latent_norm_(gauge(registry_, "gondola_latent_norm",
+                         "Root mean square over the batch of the latents' norms.")),
+      learning_rate_(gauge(registry_, "gondola_learning_rate", "Learning rate.")),
+      images_per_second_(gauge(registry_, "gondola_images_per_second",
+                               "Images a second over all ranks, since the last logged step.")),
+      checkpoint_time_(gauge(registry_, "gondola_last_checkpoint_timestamp_seconds",
+                             "Unix time at which the last checkpoint was complete.")),
+      resident_bytes_(gauge(registry_, "gondola_process_resident_memory_bytes",
+                            "Memory of this process that is in RAM.")),
+      eval_(BuildGauge()
+                .Name("gondola_eval")
+                .Help("Metrics of the last evaluation of a split.")
+                .Register(registry_)),
+      step_duration_(prometheus::BuildHistogram()
+                         .Name("gondola_step_duration_seconds")
+                         .Help("Duration of a step, as the mean since the last logged step.")
+                         .Register(registry_)
+                         .Add({}, duration_buckets())) {
+  auto& phases = BuildCounter()
+                     .Name("gondola_phase_seconds_total")
+                     .Help("Where the steps' time went.")
+                     .Register(registry_);
+  for (std::size_t phase = 0; phase < kPhaseNames.size(); ++phase) {
+    phase_seconds_[phase] = &phases.Add({{"phase", kPhaseNames[phase]}});
+  }
+  BuildGauge()
+      .Name("gondola_build_info")
+      .Help("The program: always 1, said by the labels.")
+      .Register(registry_)
+      .Add({{"version", kVersion}, {"revision", kRevision}}, 1.0);
+  BuildGauge()
+      .Name("gondola_run_info")
+      .Help("The run: always 1, said by the labels.")
+      .Register(registry_)
+      .Add({{"run", info.run},
+            {"decoder", info.decoder},
+            {"dataset", info.dataset},
+            {"device", info.device},
+            {"world_size", std::to_string(info.world_size)}},
+           1.0);
+}
+
+void MetricsObserver::on_step(const StepReport& report) {
+  ++steps_since_logged_;
+  steps_.Increment();
+  images_.Increment(static_cast<double>(report.images));
+  reduced_bytes_.Increment(static_cast<double>(report.bytes_reduced));
+  if (report.skipped) nonfinite_steps_.Increment();
+  step_.Set(static_cast<double>(report.step));
+  epoch_.Set(static_cast<double>(report.epoch));
+  if (!report.logged) return;
+
+  train_loss_.Set(report.loss);
+  inner_loss_.Set(report.inner_loss);
+  gradient_norm_.Set(report.gradient_norm);
+  latent_norm_.Set(report.latent_norm);
+  learning_rate_.Set(report.learning_rate);
+  images_per_second_.Set(report.images_per_second);
+  for (std::size_t phase = 0; phase < kPhaseNames.size(); ++phase) {
+    phase_seconds_[phase]->Increment(report.phase_seconds[phase] *
+                                     static_cast<double>(steps_since_logged_));
+  }
+  for (; steps_since_logged_ > 0; --steps_since_logged_)
+    step_duration_.Observe(report.step_seconds);
+}
+
+void MetricsObserver::on_eval(const EvalReport& report) {
+  for (const auto& [metric, value] : report.metrics) {
+    eval_.Add({{"split", report.split}, {"metric", metric}}).Set(value);
+    if (metric == "loss" && report.split != "train")
+      loss_.Add({{"split", report.split}}).Set(value);
+  }
+}
+
+void MetricsObserver::on_checkpoint(const CheckpointReport&) {
+  checkpoint_time_.Set(unix_seconds());
+}
+
+std::vector<prometheus::MetricFamily> MetricsObserver::Collect() const {
+  resident_bytes_.Set(resident_bytes());
+  return registry_.Collect();
+}
+
+}  // namespace gondola

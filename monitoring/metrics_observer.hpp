@@ -1,0 +1,70 @@
+#pragma once
+
+#include <prometheus/collectable.h>
+#include <prometheus/counter.h>
+#include <prometheus/family.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "trainer/step_report.hpp"
+
+namespace gondola {
+
+/// What a scrape says about the run besides numbers: the labels of gondola_run_info.
+struct RunInfo {
+  std::string run;      ///< Name of the run folder.
+  std::string decoder;  ///< "siren", "conv".
+  std::string dataset;  ///< Name of the dataset.
+  std::string device;   ///< "cpu", "cuda".
+  int world_size = 1;
+};
+
+/// The numbers of one rank, as Prometheus collects them (DESIGN.md 9). Reports come from the
+/// training thread, Collect() from the endpoint's threads; every number is updated atomically by
+/// itself.
+///
+/// Counters start at 0 with the process. Phase seconds and step durations come with logged steps
+/// only, as means: each mean counts once for every step since the last logged one, so that totals
+/// are of all steps up to the last logged.
+class MetricsObserver final : public StepObserver, public prometheus::Collectable {
+ public:
+  explicit MetricsObserver(const RunInfo& info);
+
+  void on_step(const StepReport& report) override;
+  void on_eval(const EvalReport& report) override;
+  void on_checkpoint(const CheckpointReport& report) override;
+
+  /// The registry's families, with the process's memory as it is now.
+  [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
+
+ private:
+  prometheus::Registry registry_;
+  prometheus::Counter& steps_;
+  prometheus::Counter& images_;
+  prometheus::Counter& reduced_bytes_;
+  prometheus::Counter& nonfinite_steps_;
+  prometheus::Gauge& step_;
+  prometheus::Gauge& epoch_;
+  prometheus::Family<prometheus::Gauge>& loss_;
+  prometheus::Gauge& train_loss_;
+  prometheus::Gauge& inner_loss_;
+  prometheus::Gauge& gradient_norm_;
+  prometheus::Gauge& latent_norm_;
+  prometheus::Gauge& learning_rate_;
+  prometheus::Gauge& images_per_second_;
+  prometheus::Gauge& checkpoint_time_;
+  prometheus::Gauge& resident_bytes_;
+  prometheus::Family<prometheus::Gauge>& eval_;
+  prometheus::Histogram& step_duration_;
+  std::array<prometheus::Counter*, static_cast<std::size_t>(Phase::kCount)> phase_seconds_{};
+  std::int64_t steps_since_logged_ = 0;
+};
+
+}  // namespace gondola

@@ -1,0 +1,280 @@
+#include "monitoring/report.hpp"
+
+#include <openssl/evp.h>
+#include <spdlog/fmt/fmt.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "configs/errors.hpp"
+#include "monitoring/report_style.hpp"
+#include "monitoring/run_history.hpp"
+#include "monitoring/svg_chart.hpp"
+#include "monitoring/text_file.hpp"
+
+namespace gondola {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr ChartFrame kWide = {.width = 1040, .height = 320};  // of the page's whole width
+constexpr ChartFrame kHalf = {.width = 500, .height = 220};
+
+std::string base64(const std::string& bytes) {
+  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');  // OpenSSL ends it with a 0
+  const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                                     reinterpret_cast<const unsigned char*>(bytes.data()),
+                                     static_cast<int>(bytes.size()));
+  text.resize(static_cast<std::size_t>(length));
+  return text;
+}
+
+/// The last part of the folder's path, however it was written.
+std::string run_name(const fs::path& run_folder) {
+  const auto path = fs::absolute(run_folder).lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
+std::string section(const std::string& title, const std::string& content) {
+  return "<section><h2>" + title + "</h2>\n" + content + "</section>\n";
+}
+
+Curve curve_of(const std::vector<StepReport>& steps, const std::string& name,
+               double StepReport::*value) {
+  Curve curve{.name = name, .points = {}, .dots = false};
+  for (const auto& row : steps) {
+    curve.points.push_back({static_cast<double>(row.step), row.*value});
+  }
+  return curve;
+}
+
+double metric_of(const EvalReport& evaluation, const std::string& metric) {
+  const auto found = evaluation.metrics.find(metric);
+  return found == evaluation.metrics.end() ? std::nan("") : found->second;
+}
+
+/// The evaluation with the lowest loss; none where no loss was measured.
+const EvalReport* best_of(const std::vector<EvalReport>& evaluations) {
+  const EvalReport* best = nullptr;
+  for (const auto& evaluation : evaluations) {
+    const double loss = metric_of(evaluation, "loss");
+    if (std::isfinite(loss) && (best == nullptr || loss < metric_of(*best, "loss"))) {
+      best = &evaluation;
+    }
+  }
+  return best;
+}
+
+std::string tile(const std::string& number, const std::string& name) {
+  return "<div><b>" + number + "</b><span>" + name + "</span></div>\n";
+}
+
+std::string draw_tiles(const RunHistory& history) {
+  std::string tiles;
+  if (!history.steps.empty()) {
+    const auto& last = history.steps.back();
+    tiles += tile(fmt::format("{}", last.step), fmt::format("steps, in epoch {}", last.epoch));
+    tiles += tile(short_number(last.loss, 4), "training loss of the last batch");
+    std::vector<double> rates;
+    for (const auto& row : history.steps) {
+      if (std::isfinite(row.images_per_second)) rates.push_back(row.images_per_second);
+    }
+    std::sort(rates.begin(), rates.end());
+    const double median = rates.empty() ? std::nan("") : rates[rates.size() / 2];
+    tiles += tile(short_number(median, 4), "images a second (median)");
+  }
+  if (const auto* best = best_of(history.evaluations)) {
+    tiles += tile(short_number(metric_of(*best, "loss"), 4),
+                  fmt::format("best {} loss, at step {}", escape_html(best->split), best->step));
+  }
+  return "<div class=\"tiles\">\n" + tiles + "</div>\n";
+}
+
+std::string draw_losses(const RunHistory& history) {
+  LineChart chart{
+      .y_name = "loss an image", .curves = {}, .y_log_if_it_helps = true, .frame = kWide};
+  chart.curves.push_back(curve_of(history.steps, "train", &StepReport::loss));
+  std::set<std::string> splits;
+  for (const auto& evaluation : history.evaluations) splits.insert(evaluation.split);
+  for (const auto& split : splits) {
+    Curve curve{.name = "evaluation: " + split, .points = {}, .dots = true};
+    for (const auto& evaluation : history.evaluations) {
+      if (evaluation.split != split) continue;
+      curve.points.push_back({static_cast<double>(evaluation.step), metric_of(evaluation, "loss")});
+    }
+    chart.curves.push_back(std::move(curve));
+  }
+  const auto unusable = std::count_if(history.steps.begin(), history.steps.end(),
+                                      [](const auto& row) { return !std::isfinite(row.loss); });
+  const auto note =
+      unusable == 0
+          ? std::string()
+          : fmt::format("<p class=\"note\">{} logged losses are not finite.</p>\n", unusable);
+  return section("Loss over steps", draw_line_chart(chart) + note);
+}
+
+std::string draw_curve_section(const RunHistory& history, const std::string& title,
+                               const std::string& y_name, double StepReport::*value) {
+  LineChart chart{.y_name = y_name, .curves = {}, .y_from_zero = true, .frame = kHalf};
+  chart.curves.push_back(curve_of(history.steps, title, value));
+  return section(title, draw_line_chart(chart));
+}
+
+/// Seconds of rank 0 by phase over all logged steps, each mean counted for the steps it stands for.
+std::vector<Share> phase_shares(const std::vector<StepReport>& steps) {
+  std::vector<Share> shares;
+  for (const char* phase : kPhaseNames) shares.push_back({phase, 0.0});
+  shares.push_back({"other", 0.0});
+  std::int64_t before = 0;
+  for (const auto& row : steps) {
+    const auto count = static_cast<double>(row.step - before);
+    before = row.step;
+    double named = 0.0;
+    for (std::size_t phase = 0; phase < kPhaseNames.size(); ++phase) {
+      if (!std::isfinite(row.phase_seconds[phase])) continue;
+      shares[phase].value += count * row.phase_seconds[phase];
+      named += row.phase_seconds[phase];
+    }
+    if (row.step_seconds > named) shares.back().value += count * (row.step_seconds - named);
+  }
+  return shares;
+}
+
+std::string draw_phases(const RunHistory& history) {
+  const auto shares = phase_shares(history.steps);
+  double whole = 0.0;
+  for (const auto& share : shares) whole += share.value;
+  if (!(whole > 0.0)) return "";
+  std::string legend;
+  for (std::size_t place = 0; place < shares.size(); ++place) {
+    if (shares[place].value <= 0.0) continue;
+    legend += fmt::format(R"(<span><i class="c{}"></i>{} <em>{} s, {:.1f} %</em></span>)", place,
+                          shares[place].name, short_number(shares[place].value, 3),
+                          100.0 * shares[place].value / whole);
+  }
+  return section("Where rank 0's time went",
+                 draw_stacked_bar(shares) + "<div class=\"legend\">" + legend + "</div>\n");
+}
+
+/// The first, the middle and the last picture in the samples folder.
+std::string draw_pictures(const fs::path& run_folder) {
+  std::vector<fs::path> paths;
+  std::error_code none;
+  for (const auto& entry : fs::directory_iterator(run_folder / "samples", none)) {
+    const auto name = entry.path().filename().string();
+    if (name.starts_with("step-") && name.ends_with(".png")) paths.push_back(entry.path());
+  }
+  if (paths.empty()) return "";
+  std::sort(paths.begin(), paths.end());
+  std::string figures;
+  for (const auto index : std::set<std::size_t>{0, paths.size() / 2, paths.size() - 1}) {
+    const auto number = paths[index].stem().string().substr(5);
+    const auto digits = number.find_first_not_of('0');
+    figures += fmt::format(
+        "<figure><img alt=\"originals over reconstructions\" src=\"data:image/png;base64,{}\">"
+        "<figcaption>Step {}: held-out originals above, their reconstructions below</figcaption>"
+        "</figure>\n",
+        base64(read_text_file(paths[index])),
+        escape_html(digits == std::string::npos ? "0" : number.substr(digits)));
+  }
+  return section("Pictures", figures);
+}
+
+std::string draw_evaluations(const std::vector<EvalReport>& evaluations) {
+  if (evaluations.empty()) return "";
+  std::set<std::string> metrics;
+  for (const auto& evaluation : evaluations) {
+    for (const auto& [metric, value] : evaluation.metrics) metrics.insert(metric);
+  }
+  std::string head = "<tr><th>step</th><th>epoch</th><th class=\"word\">split</th><th>images</th>";
+  for (const auto& metric : metrics) head += "<th>" + escape_html(metric) + "</th>";
+  head += "<th class=\"word\">encoding</th></tr>\n";
+
+  const auto* best = best_of(evaluations);
+  std::string body;
+  for (const auto& evaluation : evaluations) {
+    body += fmt::format("<tr{}><td>{}</td><td>{}</td><td class=\"word\">{}</td><td>{}</td>",
+                        &evaluation == best ? " class=\"best\"" : "", evaluation.step,
+                        evaluation.epoch, escape_html(evaluation.split), evaluation.images);
+    for (const auto& metric : metrics) {
+      body += "<td>" + short_number(metric_of(evaluation, metric), 5) + "</td>";
+    }
+    body += "<td class=\"word\">" + escape_html(evaluation.encoding) + "</td></tr>\n";
+  }
+  const auto* note = best != nullptr ? "<p class=\"note\">In bold: the lowest loss.</p>\n" : "";
+  return section("Evaluations", "<div class=\"scroll\"><table>\n<thead>" + head +
+                                    "</thead>\n<tbody>" + body + "</tbody></table></div>\n" + note);
+}
+
+/// A file of the run folder, if it is there yet.
+std::optional<std::string> file_of_run(const fs::path& path) {
+  if (!fs::exists(path)) return std::nullopt;
+  return read_text_file(path);
+}
+
+/// How many ranks the run has now, from the scrape targets; empty where it has no endpoints.
+std::string describe_world(const fs::path& run_folder) {
+  const auto text = file_of_run(run_folder / "prometheus" / "targets.json");
+  if (!text) return "";
+  const auto targets = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
+  if (!targets.is_array() || targets.empty()) return "";
+  return fmt::format("{} {}", targets.size(), targets.size() == 1 ? "rank" : "ranks");
+}
+
+std::string draw_header(const fs::path& run_folder, const RunHistory& history) {
+  const auto title = escape_html(run_name(run_folder));
+  const auto world = describe_world(run_folder);
+  double seconds = 0.0;
+  for (const auto& share : phase_shares(history.steps)) seconds += share.value;
+  std::string line = fmt::format("A Gondola run{}{}", world.empty() ? "" : " on ", world);
+  if (seconds > 0.0) line += fmt::format(", {:.1f} minutes of training logged", seconds / 60.0);
+  return "<header><h1>" + title + "</h1><p>" + line + "</p></header>\n";
+}
+
+std::string draw_config(const fs::path& run_folder) {
+  const auto config = file_of_run(run_folder / "config.ini");
+  if (!config) return "";
+  return "<section><details open><summary>config.ini</summary><pre>" + escape_html(*config) +
+         "</pre></details></section>\n";
+}
+
+}  // namespace
+
+std::filesystem::path write_report(const std::filesystem::path& run_folder) {
+  if (!fs::is_directory(run_folder)) {
+    throw MissingInputError("there is no run folder " + run_folder.string() +
+                            ": name the folder that --run.folder gave to training");
+  }
+  if (!fs::exists(run_folder / "metrics.jsonl")) {
+    throw MissingInputError("the folder " + run_folder.string() +
+                            " has no metrics.jsonl: it is not a run folder, or training has not "
+                            "started yet");
+  }
+  const auto history = read_run_history(run_folder / "metrics.jsonl");
+  const auto title = escape_html(run_name(run_folder));
+  const std::string page =
+      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>" +
+      title + " - Gondola</title><style>" + kReportStyle + "</style></head><body>\n" +
+      draw_header(run_folder, history) + draw_tiles(history) + draw_losses(history) +
+      draw_pictures(run_folder) + draw_phases(history) + "<div class=\"pair\">\n" +
+      draw_curve_section(history, "Throughput", "images a second", &StepReport::images_per_second) +
+      draw_curve_section(history, "Learning rate", "learning rate", &StepReport::learning_rate) +
+      draw_curve_section(history, "Gradient norm", "before clipping", &StepReport::gradient_norm) +
+      draw_curve_section(history, "Latent norm", "root mean square over the batch",
+                         &StepReport::latent_norm) +
+      "</div>\n" + draw_evaluations(history.evaluations) + draw_config(run_folder) +
+      "</body></html>\n";
+  const auto path = run_folder / "report.html";
+  write_text_file(path, page);
+  return path;
+}
+
+}  // namespace gondola

@@ -1,0 +1,169 @@
+#include "monitoring/run_log.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "configs/errors.hpp"
+#include "monitoring/text_file.hpp"
+
+namespace gondola {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Columns of metrics.csv before those of the phases: keys of a row. A row leaves empty what it
+/// does not have.
+constexpr std::array kColumns = {"kind",
+                                 "step",
+                                 "epoch",
+                                 "split",
+                                 "images",
+                                 "loss",
+                                 "psnr",
+                                 "ssim",
+                                 "inner_loss",
+                                 "latent_norm",
+                                 "gradient_norm",
+                                 "learning_rate",
+                                 "images_per_second",
+                                 "step_seconds"};
+
+std::string csv_header() {
+  std::string header;
+  for (const char* column : kColumns) header += std::string(column) + ",";
+  for (const char* phase : kPhaseNames) header += std::string(phase) + "_seconds,";
+  header.back() = '\n';
+  return header;
+}
+
+std::string csv_value(const Json& row, const char* key) {
+  const auto found = row.find(key);
+  if (found == row.end() || found->is_null()) return "";
+  return found->is_string() ? found->get<std::string>() : found->dump();
+}
+
+/// Without its line end.
+std::string csv_row(const Json& row) {
+  std::string line;
+  for (const char* column : kColumns) line += csv_value(row, column) + ",";
+  const Json phases = row.value("phase_seconds", Json::object());
+  for (const char* phase : kPhaseNames) line += csv_value(phases, phase) + ",";
+  line.pop_back();
+  return line;
+}
+
+Json json_row(const StepReport& report) {
+  Json phases;
+  for (std::size_t phase = 0; phase < kPhaseNames.size(); ++phase) {
+    phases[kPhaseNames[phase]] = report.phase_seconds[phase];
+  }
+  return {{"kind", "train"},
+          {"step", report.step},
+          {"epoch", report.epoch},
+          {"loss", report.loss},
+          {"inner_loss", report.inner_loss},
+          {"latent_norm", report.latent_norm},
+          {"gradient_norm", report.gradient_norm},
+          {"learning_rate", report.learning_rate},
+          {"images_per_second", report.images_per_second},
+          {"step_seconds", report.step_seconds},
+          {"phase_seconds", std::move(phases)}};
+}
+
+Json json_row(const EvalReport& report) {
+  Json row = {{"kind", "eval"},        {"step", report.step},     {"epoch", report.epoch},
+              {"split", report.split}, {"images", report.images}, {"encoding", report.encoding}};
+  for (const auto& [metric, value] : report.metrics) row[metric] = value;
+  return row;
+}
+
+/// Leaves in metrics.jsonl the whole rows up to `last_step` and makes metrics.csv of them.
+void keep_rows(const std::filesystem::path& run_folder, std::int64_t last_step) {
+  const auto json_path = run_folder / "metrics.jsonl";
+  std::string before;
+  if (std::filesystem::exists(json_path)) before = read_text_file(json_path);
+
+  std::string kept;
+  std::string table = csv_header();
+  for (std::size_t begin = 0, end = 0; (end = before.find('\n', begin)) != std::string::npos;
+       begin = end + 1) {
+    const auto line = before.substr(begin, end - begin);
+    const auto row = Json::parse(line, nullptr, /*allow_exceptions=*/false);
+    const bool whole = row.is_object() && row.contains("step") && row["step"].is_number_integer();
+    if (!whole || row["step"].get<std::int64_t>() > last_step) continue;
+    kept += line + "\n";
+    table += csv_row(row) + "\n";
+  }
+  if (kept != before) write_text_file(json_path, kept);
+  write_text_file(run_folder / "metrics.csv", table);
+}
+
+/// Lets the rows be trimmed before the files are opened for appending.
+const std::filesystem::path& trimmed(const std::filesystem::path& run_folder,
+                                     std::int64_t last_step) {
+  keep_rows(run_folder, last_step);
+  return run_folder;
+}
+
+}  // namespace
+
+RowFile::RowFile(std::filesystem::path path)
+    : path_(std::move(path)),
+      descriptor_(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644)) {
+  if (descriptor_ < 0) {
+    throw IoError("cannot open " + path_.string() + ": " + std::strerror(errno));
+  }
+}
+
+RowFile::~RowFile() { ::close(descriptor_); }
+
+void RowFile::append(std::string_view row) {
+  const auto line = std::string(row) + "\n";
+  const auto start = ::lseek(descriptor_, 0, SEEK_END);
+  std::string_view left = line;
+  while (!left.empty()) {
+    const auto count = ::write(descriptor_, left.data(), left.size());
+    if (count > 0) left.remove_prefix(static_cast<std::size_t>(count));
+    if (count > 0 || (count < 0 && errno == EINTR)) continue;
+    const int error = errno;
+    const bool taken_back = ::ftruncate(descriptor_, start) == 0;
+    throw IoError("cannot write to " + path_.string() + ": " + std::strerror(error) +
+                  (taken_back ? "" : ", and its last row is not whole") + "; make room and resume");
+  }
+}
+
+void RowFile::flush() {
+  if (::fdatasync(descriptor_) != 0) {
+    throw IoError("cannot write " + path_.string() + " to disk: " + std::strerror(errno));
+  }
+}
+
+RunLog::RunLog(const std::filesystem::path& run_folder, std::int64_t resume_step)
+    : json_(trimmed(run_folder, resume_step) / "metrics.jsonl"), csv_(run_folder / "metrics.csv") {}
+
+void RunLog::on_step(const StepReport& report) {
+  if (!report.logged) return;
+  const auto row = json_row(report);
+  json_.append(row.dump());
+  csv_.append(csv_row(row));
+}
+
+void RunLog::on_eval(const EvalReport& report) {
+  const auto row = json_row(report);
+  json_.append(row.dump());
+  csv_.append(csv_row(row));
+}
+
+void RunLog::flush() {
+  json_.flush();
+  csv_.flush();
+}
+
+}  // namespace gondola
