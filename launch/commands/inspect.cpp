@@ -1,0 +1,36 @@
+#include "data/inspect.hpp"
+
+#include <iostream>
+#include <string>
+
+#include "configs/errors.hpp"
+#include "launch/commands/commands.hpp"
+#include "launch/commands/dataset_command_options.hpp"
+
+namespace gondola {
+
+namespace po = boost::program_options;
+
+int run_inspect(std::span<const std::string> args) {
+  po::options_description table("Options");
+  table.add_options()("verify", "read everything and check it against the stored checksums")(
+      "sheet", po::value<std::string>(), "write the first images as a PNG of this name");
+  const auto values = parse_dataset_command("inspect", args, "file", table);
+  if (!values) {
+    return static_cast<int>(ExitCode::kDone);
+  }
+  if (values->count("file") == 0) {
+    throw ConfigError("the dataset file to inspect is missing; give gondola inspect FILE");
+  }
+  const auto path = (*values)["file"].as<std::string>();
+  const bool verify = values->count("verify") > 0;
+  const auto summary = inspect_dataset(path, verify ? Checksums::kVerify : Checksums::kAsStored);
+  print_summary(summary, std::cout);
+  require_intact(summary);
+  if (values->count("sheet") > 0) {
+    write_contact_sheet(path, (*values)["sheet"].as<std::string>());
+  }
+  return static_cast<int>(ExitCode::kDone);
+}
+
+}  // namespace gondola

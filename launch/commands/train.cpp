@@ -1,0 +1,342 @@
+#include <ATen/Context.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "configs/config_io.hpp"
+#include "configs/errors.hpp"
+#include "configs/option_text.hpp"
+#include "configs/validate_config.hpp"
+#include "data/batch_loader.hpp"
+#include "data/image_source.hpp"
+#include "data/ledger.hpp"
+#include "launch/command_line.hpp"
+#include "launch/commands/commands.hpp"
+#include "launch/device_binding.hpp"
+#include "launch/mpi_session.hpp"
+#include "launch/rank_endpoints.hpp"
+#include "launch/run_folder.hpp"
+#include "launch/run_plan.hpp"
+#include "launch/start_up_check.hpp"
+#include "launch/stop_signal.hpp"
+#include "launch/watchdog.hpp"
+#include "monitoring/image_grid.hpp"
+#include "monitoring/log_file.hpp"
+#include "monitoring/metrics_endpoint.hpp"
+#include "monitoring/metrics_observer.hpp"
+#include "monitoring/progress_line.hpp"
+#include "monitoring/report.hpp"
+#include "monitoring/run_log.hpp"
+#include "trainer/checkpoint/checkpoint_file.hpp"
+#include "trainer/checkpoint/checkpoint_folder.hpp"
+#include "trainer/model.hpp"
+#include "trainer/parallel/make_communicator.hpp"
+#include "trainer/parallel/mpi_communicator.hpp"
+#include "trainer/training_loop.hpp"
+
+namespace gondola {
+namespace {
+
+ImageShape shape_of(const ImageSource& source) {
+  return {.channels = source.channels(), .height = source.height(), .width = source.width()};
+}
+
+std::string text_of(const ImageShape& shape) {
+  return std::to_string(shape.channels) + "x" + std::to_string(shape.height) + "x" +
+         std::to_string(shape.width);
+}
+
+/// The images of a run.
+struct Sources {
+  std::unique_ptr<ImageSource> train;
+  std::unique_ptr<ImageSource> held_out;  ///< Null where the dataset has no test split.
+  [[nodiscard]] ImageShape shape() const { return shape_of(*train); }
+};
+
+Sources open_sources(const DataSection& data) {
+  Sources sources;
+  sources.train = open_source(data.path, Split::kTrain, data.cache);
+  if (has_split(data.path, Split::kTest)) {
+    sources.held_out = open_source(data.path, Split::kTest, CacheKind::kNone);
+    if (shape_of(*sources.held_out) != sources.shape()) {
+      throw DataError("the test images of " + data.path + " are " +
+                      text_of(shape_of(*sources.held_out)) + ", its training images " +
+                      text_of(sources.shape()) + "; import both at one size");
+    }
+  }
+  return sources;
+}
+
+/// The model, its optimiser and how far it is, owned.
+struct Trainee {
+  std::unique_ptr<Decoder> decoder;
+  FlatAdam optimizer;
+  torch::Tensor average;
+  torch::Tensor mean_image;
+  RunProgress progress;
+
+  Trainee(const RunConfig& config, const ImageSource& train, const ImageShape& shape,
+          torch::Device device, Communicator& communicator)
+      : decoder(make_decoder(config, shape, device, &communicator)),
+        optimizer(config.optimizer, decoder->parameters().flat().numel(),
+                  decoder->parameters().flat().options()) {
+    const auto& flat = decoder->parameters().flat();
+    if (config.trainer.ema_decay > 0) average = flat.clone();
+    const auto mean = train.mean_image();
+    mean_image = torch::tensor(at::ArrayRef<double>(mean.data(), mean.size()), torch::kFloat64)
+                     .view({1, shape.channels, shape.height, shape.width})
+                     .to(flat.options());
+  }
+
+  [[nodiscard]] TrainingState state() {
+    return {.decoder = *decoder,
+            .optimizer = optimizer,
+            .average = average,
+            .mean_image = mean_image,
+            .progress = progress};
+  }
+};
+
+/// What watches a run: endpoint and watchdog on every rank, files and the progress line on rank 0.
+class Watchers {
+ public:
+  Watchers(const RunConfig& config, const RunFolder& folder, const MpiSession& mpi,
+           const DeviceBinding& binding, const CollectiveProgress& progress, Communicator& control,
+           std::int64_t start_step, std::int64_t steps);
+
+  [[nodiscard]] std::vector<StepObserver*> observers() const {
+    std::vector<StepObserver*> result;
+    for (const auto& observer : observers_) result.push_back(observer.get());
+    return result;
+  }
+  void warn(const std::string& sentence) const { log_.warn(sentence); }
+  void info(const std::string& sentence) const { log_.info(sentence); }
+
+ private:
+  void start_endpoint(const RunConfig& config, const RunFolder& folder, const MpiSession& mpi,
+                      const CollectiveProgress& progress, Communicator& control);
+
+  RankLog log_;
+  std::shared_ptr<MetricsObserver> metrics_;
+  std::vector<std::shared_ptr<StepObserver>> observers_;
+  std::unique_ptr<MetricsEndpoint> endpoint_;
+  std::unique_ptr<Watchdog> watchdog_;
+};
+
+Watchers::Watchers(const RunConfig& config, const RunFolder& folder, const MpiSession& mpi,
+                   const DeviceBinding& binding, const CollectiveProgress& progress,
+                   Communicator& control, std::int64_t start_step, std::int64_t steps)
+    : log_(folder.path, mpi.rank()),
+      metrics_(std::make_shared<MetricsObserver>(
+          RunInfo{.run = folder.path.filename().string(),
+                  .decoder = config.model.decoder == DecoderKind::kSiren ? "siren" : "conv",
+                  .dataset = config.data.path,
+                  .device = binding.device.is_cuda() ? "cuda" : "cpu",
+                  .world_size = mpi.size()})) {
+  observers_.push_back(metrics_);
+  if (mpi.rank() == 0) {
+    observers_.push_back(std::make_shared<RunLog>(folder.path, start_step));
+    observers_.push_back(std::make_shared<ImageGrid>(folder.path));
+    observers_.push_back(std::make_shared<ProgressLine>(
+        ProgressOptions{.style = progress_style_of(STDOUT_FILENO), .total_steps = steps}));
+  }
+  start_endpoint(config, folder, mpi, progress, control);
+}
+
+void Watchers::start_endpoint(const RunConfig& config, const RunFolder& folder,
+                              const MpiSession& mpi, const CollectiveProgress& progress,
+                              Communicator& control) {
+  const auto& monitoring = config.monitoring;
+  const auto token = monitoring.token_file.empty() ? "" : read_token_file(monitoring.token_file);
+  RankEndpoint mine;
+  if (monitoring.bind != "off") {
+    const int port =
+        monitoring.port == 0 ? 0 : static_cast<int>(monitoring.port) + mpi.local_rank();
+    auto attempt = try_start_endpoint(
+        {.bind = monitoring.bind, .port = port, .token = token}, metrics_,
+        [&progress, rank = mpi.rank()] {
+          return HealthStatus{.rank = rank,
+                              .step = progress.step.load(),
+                              .sequence = progress.sequence(),
+                              .inside = progress.inside(),
+                              .seconds_inside = progress.seconds_inside(),
+                              .status = progress.step.load() == 0 ? "starting" : "training"};
+        });
+    endpoint_ = std::move(attempt.endpoint);
+    if (endpoint_) {
+      mine.host = endpoint_->host();
+      mine.port = endpoint_->port();
+    } else {
+      log_.warn(attempt.warning);
+    }
+  }
+  const auto endpoints = gather_endpoints(control, mine);
+  if (mpi.rank() == 0) {
+    std::vector<ScrapeTarget> targets;
+    for (std::size_t rank = 0; rank < endpoints.size(); ++rank) {
+      if (endpoints[rank].port == 0) continue;
+      targets.push_back({endpoints[rank].host, endpoints[rank].port, static_cast<int>(rank)});
+    }
+    write_targets_json(folder.path, targets);
+  }
+  watchdog_ = std::make_unique<Watchdog>(
+      progress, WatchdogOptions{.rank = mpi.rank(),
+                                .timeout_seconds = config.parallel.timeout_seconds,
+                                .endpoints = endpoints,
+                                .token = token});
+}
+
+/// Everything that must be the same on every rank before the first step (C6).
+void compare_ranks(const RunConfig& config, const Sources& sources, Communicator& control) {
+  auto common = config;
+  common.monitoring.port = 0;  // may be set per machine
+  std::vector<NamedHash> things = {
+      {.name = "program", .hash = hash_of_this_program()},
+      {.name = "config", .hash = hash_of_text(to_ini(common))},
+      {.name = "dataset", .hash = sources.train->fingerprint()},
+      {.name = "test split", .hash = sources.held_out ? sources.held_out->fingerprint() : 0}};
+  compare_over_ranks(control, things);
+}
+
+/// What would otherwise be refused with the run folder made already.
+void refuse_before_writing(const RunConfig& config) {
+  if (!config.monitoring.token_file.empty()) {
+    [[maybe_unused]] const auto token = read_token_file(config.monitoring.token_file);
+  }
+  if (!config.data.ledger.empty() && config.run.resume.empty()) {
+    require_new_ledger(config.data.ledger);
+  }
+}
+
+void apply_precision(const RunConfig& config) {
+  const bool tf32 = config.trainer.precision == Precision::kTf32;
+  at::globalContext().setAllowTF32CuBLAS(tf32);
+  at::globalContext().setAllowTF32CuDNN(tf32);
+  if (config.parallel.deterministic) {
+    at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+    at::globalContext().setBenchmarkCuDNN(false);
+  }
+}
+
+/// Where the results are, for the person who started the run.
+void print_ending(const RunFolder& folder, const RunProgress& progress, Ending ending) {
+  const auto path = folder.path.string();
+  if (ending == Ending::kStopped) {
+    std::printf(
+        "stopped on request after step %lld; continue with: --run.folder %s --resume auto\n",
+        static_cast<long long>(progress.step), path.c_str());
+    return;
+  }
+  std::printf(
+      "held-out reconstruction loss %.4f (squared error per image), best of the run, at step "
+      "%lld\n",
+      progress.best_loss, static_cast<long long>(progress.best_step));
+  std::printf("pictures     %s/samples\n", path.c_str());
+  std::printf("metrics      %s/metrics.csv, %s/metrics.jsonl\n", path.c_str(), path.c_str());
+  std::printf("checkpoints  %s/checkpoints\n", path.c_str());
+  std::printf("report       %s/report.html\n", path.c_str());
+}
+
+}  // namespace
+
+int run_train(std::span<const std::string> args, MpiSession& mpi) {
+  auto loaded = load_config(args, current_environment(), Check::kWholeRun);
+  if (loaded.help || loaded.print_config) {
+    if (mpi.rank() == 0) {
+      std::fputs(loaded.help ? command_help("train", options_help()).c_str()
+                             : annotated_ini(loaded.config).c_str(),
+                 stdout);
+    }
+    return static_cast<int>(ExitCode::kDone);
+  }
+  auto& config = loaded.config;
+  check_world(config, mpi.size());
+
+  const auto binding = bind_device(config.parallel, mpi);
+  apply_precision(config);
+  CollectiveProgress progress;
+  MpiCommunicator control(mpi.world(), progress);
+  const auto communicator =
+      make_communicator(binding.device, mpi.world(), progress, config.parallel.timeout_seconds);
+
+  const auto sources = open_sources(config.data);
+  const auto shape = sources.shape();
+  check_image_size(config, shape.channels, shape.height, shape.width);
+  require_a_batch(*sources.train, config.trainer.batch_size);
+  config.latent.step_size = resolved_step_size(config, shape);
+  compare_ranks(config, sources, control);
+
+  Trainee trainee(config, *sources.train, shape, binding.device, *communicator);
+  if (mpi.rank() == 0) {
+    for (const auto& line :
+         plan_lines(config, *sources.train, sources.held_out.get(),
+                    trainee.decoder->parameters().flat(), binding.description, mpi.size())) {
+      std::printf("%s\n", line.c_str());
+    }
+  }
+  if (loaded.dry_run) {
+    if (mpi.rank() == 0) std::printf("dry run: nothing was trained or written\n");
+    return static_cast<int>(ExitCode::kDone);
+  }
+  if (!config.checkpoint.init.empty()) {
+    read_model(checkpoint_named(config.checkpoint.init), *trainee.decoder, trainee.mean_image,
+               Weights::kLatest);
+    if (trainee.average.defined()) trainee.average.copy_(trainee.decoder->parameters().flat());
+  }
+  refuse_before_writing(config);
+  const auto folder = open_run_folder(config, loaded.preset, control);
+  auto state = trainee.state();
+  if (folder.resume_from) read_checkpoint(*folder.resume_from, state);
+  if (mpi.rank() == 0) {
+    std::printf("run folder   %s%s\n", folder.path.c_str(),
+                folder.resume_from
+                    ? (", resumed after step " + std::to_string(trainee.progress.step)).c_str()
+                    : "");
+    std::fflush(stdout);
+  }
+  config.run.folder = folder.path.string();
+  const auto ini = to_ini(config);
+  if (mpi.rank() == 0) write_config_ini(folder.path, ini);
+
+  std::unique_ptr<LedgerWriter> ledger;
+  if (mpi.rank() == 0 && !config.data.ledger.empty()) {
+    ledger = std::make_unique<LedgerWriter>(
+        config.data.ledger,
+        folder.resume_from ? std::optional(trainee.progress.step) : std::nullopt);
+  }
+  const auto batches = sources.train->images() / config.trainer.batch_size;
+  Watchers watchers(config, folder, mpi, binding, progress, control, trainee.progress.step,
+                    total_steps(config.trainer, batches));
+  for (const auto& warning : sources.train->warnings()) {
+    if (mpi.rank() == 0) watchers.warn(warning);
+  }
+  install_stop_signals();
+  watchers.info("training with " + binding.description);
+  TrainingLoop loop({.config = config,
+                     .train = *sources.train,
+                     .held_out = sources.held_out.get(),
+                     .state = state,
+                     .communicator = *communicator,
+                     .control = control,
+                     .progress = progress,
+                     .stop_requested = stop_requested,
+                     .observers = watchers.observers(),
+                     .checkpoint_folder = folder.checkpoints(),
+                     .config_ini = ini,
+                     .ledger = ledger.get(),
+                     .warn = [&](const std::string& sentence) { watchers.warn(sentence); }});
+  const auto ending = loop.run();
+  if (mpi.rank() == 0) {
+    write_report(folder.path);
+    print_ending(folder, trainee.progress, ending);
+    std::fflush(stdout);
+  }
+  control.barrier();
+  return static_cast<int>(ending == Ending::kStopped ? ExitCode::kStopped : ExitCode::kDone);
+}
+
+}  // namespace gondola

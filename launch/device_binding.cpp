@@ -1,0 +1,122 @@
+#include "launch/device_binding.hpp"
+
+#include <ATen/Parallel.h>
+#include <mpi.h>
+#include <torch/cuda.h>
+
+#include <array>
+#include <map>
+#include <vector>
+
+#include "configs/errors.hpp"
+#include "launch/core_share.hpp"
+#include "trainer/parallel/mpi_check.hpp"
+#include "trainer/parallel/rank_names.hpp"
+#if GONDOLA_WITH_CUDA
+#include <cuda_runtime_api.h>
+#endif
+
+namespace gondola {
+namespace {
+
+/// Collective. One plain value of each rank of `comm`, in rank order.
+template <typename Value>
+std::vector<Value> gather(MPI_Comm comm, const Value& mine) {
+  int size = 0;
+  mpi_check(MPI_Comm_size(comm, &size), "MPI_Comm_size");
+  std::vector<Value> all(static_cast<std::size_t>(size));
+  mpi_check(MPI_Allgather(&mine, sizeof mine, MPI_BYTE, all.data(), sizeof mine, MPI_BYTE, comm),
+            "MPI_Allgather");
+  return all;
+}
+
+std::string bus_id_of([[maybe_unused]] int gpu) {
+  std::array<char, 32> id{};
+#if GONDOLA_WITH_CUDA
+  if (cudaDeviceGetPCIBusId(id.data(), id.size(), gpu) != cudaSuccess) {
+    throw WorldError("CUDA does not tell the bus id of GPU " + std::to_string(gpu) +
+                     ": look at nvidia-smi on that machine");
+  }
+#endif
+  return id.data();
+}
+
+/// Collective over the world. Whether the run takes GPUs. @param visible GPUs this rank sees.
+bool takes_gpus(DeviceKind kind, int visible, MPI_Comm world) {
+  if (kind == DeviceKind::kCpu) return false;
+  if (kind == DeviceKind::kCuda && GONDOLA_WITH_CUDA == 0) {
+    throw ConfigError(
+        "parallel.device is cuda, but this program was built without CUDA: build it with "
+        "launch/setup.sh --cuda, or choose cpu or auto");
+  }
+  std::vector<int> without;
+  const auto all = gather(world, visible);
+  for (std::size_t r = 0; r < all.size(); ++r) {
+    if (all[r] == 0) without.push_back(static_cast<int>(r));
+  }
+  if (without.empty()) return true;
+  if (kind == DeviceKind::kAuto && without.size() == all.size()) return false;
+  throw WorldError("no GPU is visible to " + name_ranks(without) +
+                   (without.size() < all.size() ? ", but one is to the others" : "") +
+                   ": ask for GPUs on every machine (CUDA_VISIBLE_DEVICES, Slurm's "
+                   "--gpus-per-node), or set --parallel.device cpu");
+}
+
+/// Collective over the machine.
+torch::Device choose_gpu(int visible, const MpiSession& mpi) {
+  const int gpu = gpu_of_rank(visible, mpi.local_rank(), mpi.local_size());
+  struct Place {
+    int rank = 0;
+    std::array<char, 32> bus_id{};
+  };
+  Place mine{.rank = mpi.rank(), .bus_id = {}};
+  bus_id_of(gpu).copy(mine.bus_id.data(), mine.bus_id.size() - 1);
+  std::vector<GpuOfRank> gpus;
+  for (const auto& place : gather(mpi.node(), mine)) {
+    gpus.push_back({.rank = place.rank, .bus_id = place.bus_id.data()});
+  }
+  refuse_shared_gpus(gpus);
+  return {torch::kCUDA, static_cast<c10::DeviceIndex>(gpu)};
+}
+
+}  // namespace
+
+int gpu_of_rank(int visible, int local_rank, int local_size) {
+  if (visible == 1) return 0;
+  if (local_size > visible) {
+    throw WorldError(std::to_string(local_size) + " ranks run on a machine with " +
+                     std::to_string(visible) +
+                     " visible GPUs: start one rank a GPU there, or set --parallel.device cpu");
+  }
+  return local_rank;
+}
+
+void refuse_shared_gpus(std::span<const GpuOfRank> gpus) {
+  std::map<std::string, int> owner;
+  for (const auto& gpu : gpus) {
+    const auto [place, is_new] = owner.emplace(gpu.bus_id, gpu.rank);
+    if (is_new) continue;
+    throw WorldError("ranks " + std::to_string(place->second) + " and " + std::to_string(gpu.rank) +
+                     " share the GPU " + gpu.bus_id +
+                     ": start one rank a GPU and let each see its own or all of the machine's "
+                     "(Slurm's --gpus-per-node), or set --parallel.device cpu");
+  }
+}
+
+DeviceBinding bind_device(const ParallelSection& config, const MpiSession& mpi) {
+  DeviceBinding binding;
+  const auto visible = static_cast<int>(torch::cuda::device_count());
+  if (takes_gpus(config.device, visible, mpi.world())) {
+    binding.device = choose_gpu(visible, mpi);
+    binding.description = binding.device.str() + " (" + bus_id_of(binding.device.index()) + "), ";
+  }
+  const auto masks = gather(mpi.node(), allowed_cores());
+  binding.threads = config.threads > 0 ? static_cast<int>(config.threads)
+                                       : share_of_cores(masks, mpi.local_rank());
+  at::set_num_threads(binding.threads);
+  binding.description +=
+      std::to_string(binding.threads) + (binding.threads == 1 ? " thread" : " threads");
+  return binding;
+}
+
+}  // namespace gondola

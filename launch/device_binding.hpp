@@ -1,0 +1,40 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <span>
+#include <string>
+
+#include "configs/run_config.hpp"
+#include "launch/mpi_session.hpp"
+
+namespace gondola {
+
+/// Where this rank computes.
+struct DeviceBinding {
+  torch::Device device = torch::kCPU;
+  int threads = 1;          ///< Compute threads, now in force in ATen, MKL and oneDNN.
+  std::string description;  ///< For people: "2 threads", "cuda:1 (0000:41:00.0), 8 threads".
+};
+
+/// Collective over the world. Chooses this rank's device and number of threads and puts them into
+/// force. `auto` takes a GPU where every rank sees one and the CPU where none does; a GPU is the
+/// one of the local rank, or the only one visible. Threads: config.threads, or the rank's share of
+/// its machine's cores.
+/// @throws WorldError where ranks see different kinds of devices, a machine has fewer GPUs than
+/// ranks or two ranks got the same GPU; ConfigError for cuda in a build without it.
+[[nodiscard]] DeviceBinding bind_device(const ParallelSection& config, const MpiSession& mpi);
+
+/// Index of a rank's GPU among the `visible` ones of its machine. @throws WorldError
+[[nodiscard]] int gpu_of_rank(int visible, int local_rank, int local_size);
+
+/// One rank's GPU, by its place on the machine's bus.
+struct GpuOfRank {
+  int rank = 0;
+  std::string bus_id;
+};
+
+/// @throws WorldError naming two ranks of one machine that have the same GPU.
+void refuse_shared_gpus(std::span<const GpuOfRank> gpus);
+
+}  // namespace gondola

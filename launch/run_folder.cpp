@@ -1,0 +1,109 @@
+#include "launch/run_folder.hpp"
+
+#include <array>
+#include <cstdio>
+#include <ctime>
+#include <system_error>
+
+#include "configs/config_io.hpp"
+#include "configs/errors.hpp"
+#include "configs/validate_config.hpp"
+#include "data/atomic_file.hpp"
+#include "launch/rank_zero.hpp"
+#include "trainer/checkpoint/checkpoint_file.hpp"
+#include "trainer/checkpoint/checkpoint_folder.hpp"
+
+namespace gondola {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// runs/<name>-<date>-<time>, with a number where that second has a run already.
+fs::path fresh_name(const std::string& preset) {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  std::array<char, 32> stamp{};
+  std::strftime(stamp.data(), stamp.size(), "%Y%m%d-%H%M%S", &local);
+  const auto name = (preset.empty() ? "run" : preset) + "-" + stamp.data();
+  fs::path path = fs::path("runs") / name;
+  for (int i = 2; fs::exists(path); ++i) path = fs::path("runs") / (name + "-" + std::to_string(i));
+  return path;
+}
+
+bool holds_a_run(const fs::path& folder) {
+  std::error_code error;
+  return fs::exists(folder) && !fs::is_empty(folder, error);
+}
+
+void create(const fs::path& folder) {
+  std::error_code error;
+  for (const char* part : {"", "checkpoints", "logs", "samples", "prometheus"}) {
+    fs::create_directories(folder / part, error);
+    if (error) {
+      throw IoError("cannot create run folder '" + (folder / part).string() +
+                    "': " + error.message());
+    }
+  }
+}
+
+/// The checkpoint that --resume means in this folder, or none for a fresh start.
+std::optional<fs::path> find_resume(const RunSection& run, const fs::path& folder) {
+  if (run.resume.empty()) return std::nullopt;
+  if (run.resume != "auto") {
+    verify_checkpoint(run.resume);
+    return fs::path(run.resume);
+  }
+  const auto newest = newest_complete(folder / "checkpoints");
+  for (const auto& sentence : newest.skipped) {
+    std::fprintf(stderr, "gondola: passed over: %s\n", sentence.c_str());
+  }
+  if (!newest.path && !newest.skipped.empty()) {
+    throw CheckpointError("no checkpoint of '" + folder.string() + "' is whole, the newest: " +
+                          newest.skipped.front() + "; start anew in another run.folder");
+  }
+  return newest.path;
+}
+
+void refuse_conflicts(const RunConfig& config, const fs::path& checkpoint) {
+  const auto origin = read_origin(checkpoint);
+  const auto saved = from_ini(origin.config_ini, checkpoint.string());
+  const auto problems = resume_conflicts(saved, config);
+  if (!problems.empty()) throw_config_error(problems);
+}
+
+}  // namespace
+
+RunFolder open_run_folder(const RunConfig& config, const std::string& preset,
+                          Communicator& control) {
+  RunFolder result;
+  result.path = decide_on_rank_zero(control, [&] {
+    const auto folder =
+        config.run.folder.empty() ? fresh_name(preset) : fs::path(config.run.folder);
+    if (fs::exists(folder) && !fs::is_directory(folder)) {
+      throw ConfigError("run folder '" + folder.string() +
+                        "' is a file: name another --run.folder");
+    }
+    if (config.run.resume.empty() && holds_a_run(folder)) {
+      throw ConfigError(
+          "run folder '" + folder.string() +
+          "' holds a run already: continue it with --resume auto, or name another --run.folder");
+    }
+    return folder.string();
+  });
+  const auto resume = decide_on_rank_zero(control, [&] {
+    const auto found = find_resume(config.run, result.path);
+    if (found) refuse_conflicts(config, *found);
+    create(result.path);
+    return found ? found->string() : "";
+  });
+  if (!resume.empty()) result.resume_from = resume;
+  return result;
+}
+
+void write_config_ini(const fs::path& run_folder, const std::string& ini) {
+  write_file_atomically(run_folder / "config.ini",
+                        {reinterpret_cast<const std::uint8_t*>(ini.data()), ini.size()});
+}
+
+}  // namespace gondola

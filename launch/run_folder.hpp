@@ -1,0 +1,32 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "configs/run_config.hpp"
+#include "trainer/parallel/communicator.hpp"
+
+namespace gondola {
+
+/// Where a run writes and where it starts from. The same on all ranks.
+struct RunFolder {
+  std::filesystem::path path;
+  std::optional<std::filesystem::path> resume_from;  ///< A verified checkpoint.
+
+  [[nodiscard]] std::filesystem::path checkpoints() const { return path / "checkpoints"; }
+};
+
+/// Collective. Chooses the folder (run.folder, or runs/<preset>-<date>-<time> where that is empty)
+/// and the checkpoint to resume from, and makes the folder of a new run. Sentences about
+/// checkpoints that were passed over go to stderr of rank 0.
+/// @throws ConfigError where the folder holds a run and --resume was not given, or the config may
+/// not be resumed with; MissingInputError for a named checkpoint that is not there; CheckpointError
+/// where none of those there is whole; IoError.
+[[nodiscard]] RunFolder open_run_folder(const RunConfig& config, const std::string& preset,
+                                        Communicator& control);
+
+/// Writes config.ini, atomically. @throws IoError
+void write_config_ini(const std::filesystem::path& run_folder, const std::string& ini);
+
+}  // namespace gondola

@@ -1,0 +1,62 @@
+#include "launch/run_plan.hpp"
+
+#include <cstdio>
+
+#include "configs/option_table.hpp"
+#include "trainer/training_loop.hpp"
+
+namespace gondola {
+
+namespace {
+
+/// As printf's %g with so many digits.
+std::string number(double value, int digits = 6) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.*g", digits, value);
+  return text;
+}
+
+std::string count(std::int64_t value, const std::string& noun) {
+  return std::to_string(value) + " " + noun + (value == 1 ? "" : "s");
+}
+
+}  // namespace
+
+std::vector<std::string> plan_lines(const RunConfig& config, const ImageSource& train,
+                                    const ImageSource* held_out, const torch::Tensor& parameters,
+                                    const std::string& binding, int world) {
+  const auto option = [&](const char* name) { return value_of(config, name); };
+  const auto& model = config.model;
+  const auto& latent = config.latent;
+  const auto batches = train.images() / config.trainer.batch_size;
+  const auto own_batch_bytes =
+      static_cast<double>(config.trainer.batch_size * train.image_bytes()) / world;
+  // Weights, gradient, two moments; the batches read ahead and the one in use.
+  const auto bytes = 4 * static_cast<double>(parameters.nbytes()) +
+                     static_cast<double>(config.data.prefetch_batches + 1) * own_batch_bytes;
+
+  const std::string data = config.data.path + ": " + count(train.images(), "image") + " " +
+                           std::to_string(train.channels()) + "x" + std::to_string(train.height()) +
+                           "x" + std::to_string(train.width()) + ", held out " +
+                           (held_out != nullptr ? std::to_string(held_out->images())
+                                                : "none (the training split is evaluated)");
+  const std::string decoder =
+      model.decoder == DecoderKind::kConv
+          ? "conv decoder, " + count(model.filters, "filter") + ", batch norm " +
+                option("model.batch_norm")
+          : "siren decoder " + std::to_string(model.layers) + "x" + std::to_string(model.hidden);
+  return {"data         " + data,
+          "model        " + decoder + ", " + option("model.activation") + ", " +
+              count(parameters.numel(), "parameter"),
+          "latent       " + count(latent.size * latent.spatial * latent.spatial, "value") + ", " +
+              count(latent.steps, "inner step") + (latent.detach ? " (detached)" : "") +
+              ", step size " + number(latent.step_size) + ", double backward",
+          "training     " + count(total_steps(config.trainer, batches), "step") + " of " +
+              count(config.trainer.batch_size, "image") + " (" + count(batches, "step") +
+              " an epoch), " + option("trainer.precision") + ", learning rate " +
+              number(config.optimizer.learning_rate) + ", seed " + std::to_string(config.run.seed),
+          "world        " + count(world, "rank") + ", " + binding + " each, " +
+              number(bytes / 1e6, 3) + " MB of weights, moments and batches a rank"};
+}
+
+}  // namespace gondola

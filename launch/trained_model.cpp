@@ -1,0 +1,41 @@
+#include "launch/trained_model.hpp"
+
+#include "configs/config_io.hpp"
+#include "configs/errors.hpp"
+#include "trainer/checkpoint/checkpoint_file.hpp"
+#include "trainer/checkpoint/checkpoint_folder.hpp"
+#include "trainer/model.hpp"
+
+namespace gondola {
+
+TrainedModel::TrainedModel(const std::filesystem::path& path, torch::Device device,
+                           EvaluationStatistics statistics, std::int64_t group_images)
+    : checkpoint_(checkpoint_named(path)),
+      config_(from_ini(read_origin(checkpoint_).config_ini, checkpoint_.string())) {
+  config_.evaluation.statistics = statistics;
+  config_.evaluation.group_images = group_images;
+  const auto shape = read_image_shape(checkpoint_);
+  shape_ = {.channels = shape[0], .height = shape[1], .width = shape[2]};
+  decoder_ = make_decoder(config_, shape_, device, /*communicator=*/nullptr);
+  mean_image_ = torch::empty({1, shape_.channels, shape_.height, shape_.width}, options());
+  read_model(checkpoint_, *decoder_, mean_image_, Weights::kAverage);
+  reconstructor_ = std::make_unique<Reconstructor>(config_, shape_, *decoder_, mean_image_);
+}
+
+std::unique_ptr<ImageSource> TrainedModel::open_images(const std::string& path, Split split) const {
+  auto source = open_source(path.empty() ? config_.data.path : path, split, CacheKind::kNone);
+  const ImageShape found{
+      .channels = source->channels(), .height = source->height(), .width = source->width()};
+  if (found != shape_) {
+    const auto text = [](const ImageShape& size) {
+      return std::to_string(size.channels) + "x" + std::to_string(size.height) + "x" +
+             std::to_string(size.width);
+    };
+    throw DataError(source->name() + " holds images " + text(found) + ", the model of '" +
+                    checkpoint_.string() + "' was trained on " + text(shape_) +
+                    "; import them at that size");
+  }
+  return source;
+}
+
+}  // namespace gondola

@@ -1,0 +1,79 @@
+#include "launch/watchdog.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "configs/errors.hpp"
+#include "launch/collective_inquest.hpp"
+#include "launch/stop_signal.hpp"
+
+namespace gondola {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kLookEvery = 100ms;
+// After the timeout, in this order: the ranks that came to the collective at about the same time
+// get theirs too, each asks all others (which takes up to two seconds), one speaks and leaves, the
+// rest leave.
+constexpr double kAskAfterSeconds = 2.0;
+constexpr double kSpeakAfterSeconds = 4.0;
+constexpr double kLeaveAfterSeconds = 8.0;
+/// Given to each lower rank that could not be asked, to speak before this one.
+constexpr double kTurnSeconds = 1.0;
+constexpr double kLastTurnSeconds = 3.5;
+/// A speaker has had its timeout for so long that it has one at every other rank's inquest as well.
+constexpr double kSpeakerHasWaitedSeconds = 1.0;
+
+[[noreturn]] void leave() { ::_exit(static_cast<int>(ExitCode::kPeerLost)); }
+
+void print_sentence(const std::string& sentence) {
+  const auto line = "gondola: " + sentence + "\n";
+  // Not stdio: the training thread could hold its lock.
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
+}
+
+}  // namespace
+
+Watchdog::Watchdog(const CollectiveProgress& progress, WatchdogOptions options)
+    : progress_(progress),
+      options_(std::move(options)),
+      thread_([this](const std::stop_token& stop) { run(stop); }) {}
+
+void Watchdog::run(const std::stop_token& stop) {
+  std::uint64_t asked_about = 0;  // the collective of the inquest below; 0: none
+  Inquest inquest;
+  double speak_after = 0.0;
+  bool asked_to_stop_before = false;
+  while (!stop.stop_requested()) {
+    std::this_thread::sleep_for(kLookEvery);
+    const RankHealth mine{.step = progress_.step.load(),
+                          .sequence = progress_.sequence(),
+                          .inside = progress_.inside(),
+                          .seconds_inside = progress_.seconds_inside()};
+    const double allowed = options_.timeout_seconds + progress_.extra_seconds();
+    if (!mine.inside || mine.seconds_inside < allowed + kAskAfterSeconds) continue;
+    if (asked_about != mine.sequence) {
+      asked_about = mine.sequence;
+      auto answers = ask_all_ranks(options_.endpoints, options_.rank, options_.token);
+      answers[static_cast<std::size_t>(options_.rank)].health = mine;
+      inquest = hold_inquest(answers, options_.rank, allowed + kSpeakerHasWaitedSeconds);
+      speak_after =
+          kSpeakAfterSeconds + std::min(kTurnSeconds * inquest.lower_unknown, kLastTurnSeconds);
+      asked_to_stop_before = stop_requested();
+      continue;  // the collective may have ended meanwhile
+    }
+    // Somebody spoke and left, and the launcher now ends the rest with TERM.
+    if (stop_requested() && !asked_to_stop_before) leave();
+    if (inquest.speaker == options_.rank && mine.seconds_inside >= allowed + speak_after) {
+      print_sentence(inquest.sentence);
+      leave();
+    }
+    if (mine.seconds_inside >= allowed + kLeaveAfterSeconds) leave();
+  }
+}
+
+}  // namespace gondola

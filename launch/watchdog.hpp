@@ -1,0 +1,43 @@
+#pragma once
+
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "launch/rank_endpoints.hpp"
+#include "trainer/parallel/collective_progress.hpp"
+
+namespace gondola {
+
+struct WatchdogOptions {
+  int rank = 0;
+  double timeout_seconds = 300.0;       ///< A collective older than this ends the run.
+  std::vector<RankEndpoint> endpoints;  ///< One entry a rank, in rank order.
+  std::string token;                    ///< Bearer token of the endpoints; empty: none.
+};
+
+/// A thread that sees a collective which does not end, as when a peer is stopped or its machine is
+/// gone, and ends this process with 76. It never calls MPI, which could hang as well.
+///
+/// When the current collective is older than the timeout (and CollectiveProgress::extra_seconds) it
+/// asks all ranks' /healthz who is not in it. The lowest of the ranks that waited so long says so
+/// in one sentence on stderr and leaves by _exit; the others leave a few seconds later, so that it
+/// is heard first. All are gone eight seconds after the timeout.
+class Watchdog {
+ public:
+  /// `progress` must outlive this object.
+  Watchdog(const CollectiveProgress& progress, WatchdogOptions options);
+  /// Stops the thread, in a tenth of a second.
+  ~Watchdog() = default;
+  Watchdog(const Watchdog&) = delete;
+  Watchdog& operator=(const Watchdog&) = delete;
+
+ private:
+  void run(const std::stop_token& stop);
+
+  const CollectiveProgress& progress_;
+  WatchdogOptions options_;
+  std::jthread thread_;  // last: stops before what it looks at goes
+};
+
+}  // namespace gondola
