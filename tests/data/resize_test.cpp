@@ -1,0 +1,78 @@
+#include "data/images/resize.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
+#include "data/hdf5_handle.hpp"
+
+namespace gondola {
+namespace {
+
+using ::testing::Each;
+using ::testing::ElementsAre;
+
+std::vector<std::uint8_t> resized(const std::vector<std::uint8_t>& input, std::int64_t height,
+                                  std::int64_t width, std::int64_t new_height,
+                                  std::int64_t new_width) {
+  const std::int64_t planes = static_cast<std::int64_t>(input.size()) / (height * width);
+  std::vector<std::uint8_t> output(static_cast<std::size_t>(planes * new_height * new_width));
+  BilinearResizer(height, width, new_height, new_width).resize(input, output);
+  return output;
+}
+
+TEST(Resize, doubling_weighs_neighbours_by_a_quarter) {
+  // Centres of the new pixels lie at -0.25, 0.25, 0.75, 1.25 of the old ones.
+  EXPECT_THAT(resized({0, 100}, 1, 2, 1, 4), ElementsAre(0, 25, 75, 100));
+  EXPECT_THAT(resized({0, 100}, 2, 1, 4, 1), ElementsAre(0, 25, 75, 100));
+}
+
+TEST(Resize, halving_averages_with_a_widened_triangle) {
+  // Weights 1/8 3/8 3/8 1/8 inside, 3/7 3/7 1/7 at the edge: 340/7 = 48.57.
+  EXPECT_THAT(resized({0, 80, 100, 200, 16, 8}, 1, 6, 1, 3), ElementsAre(49, 125, 39));
+}
+
+TEST(Resize, halves_are_rounded_up) {
+  EXPECT_THAT(resized({0, 2}, 1, 2, 1, 4), ElementsAre(0, 1, 2, 2));
+}
+
+TEST(Resize, the_same_size_changes_nothing) {
+  const std::vector<std::uint8_t> image = {1, 2, 3, 250, 251, 252};
+  EXPECT_EQ(resized(image, 2, 3, 2, 3), image);
+}
+
+TEST(Resize, a_flat_image_stays_flat_at_any_size) {
+  for (const std::int64_t size : {1, 2, 3, 7, 13, 28, 31, 64}) {
+    const std::vector<std::uint8_t> flat(static_cast<std::size_t>(17 * 11), 255);
+    EXPECT_THAT(resized(flat, 17, 11, size, 2 * size), Each(255)) << size;
+  }
+}
+
+TEST(Resize, planes_do_not_mix) {
+  EXPECT_THAT(resized({0, 0, 255, 255}, 1, 2, 1, 3), ElementsAre(0, 0, 0, 255, 255, 255));
+}
+
+TEST(Resize, matches_the_reference_bit_for_bit) {
+  const char* shared = std::getenv("GONDOLA_SHARED");
+  const auto path = std::filesystem::path(shared == nullptr ? "" : shared) / "golden/utilities.h5";
+  if (shared == nullptr || !std::filesystem::exists(path)) {
+    GTEST_SKIP() << "GONDOLA_SHARED names no folder with golden/utilities.h5";
+  }
+  const auto file = hdf5::open_file(path);
+  const auto cases = hdf5::open_group(file.get(), "resize");
+  const auto names = hdf5::link_names(cases.get());
+  ASSERT_GE(names.size(), 5U);
+  for (const std::string& name : names) {
+    const auto group = hdf5::open_group(cases.get(), name);
+    std::vector<std::int64_t> from, to;
+    const auto input = hdf5::read_dataset<std::uint8_t>(group.get(), "input", &from);
+    const auto expected = hdf5::read_dataset<std::uint8_t>(group.get(), "output", &to);
+    EXPECT_EQ(resized(input, from.at(2), from.at(3), to.at(2), to.at(3)), expected) << name;
+  }
+}
+
+}  // namespace
+}  // namespace gondola

@@ -1,0 +1,55 @@
+"""The disk fills up while a checkpoint is written: exit 74, the older checkpoints are whole, and the
+run goes on from them once there is space.  Mounts a small disk that only this test sees."""
+
+import os
+import subprocess
+import sys
+import unittest
+
+from training import DECODERS, TINY, TrainingTest, checkpoints, digest, losses, saw
+
+OPTIONS = {**TINY, **DECODERS["siren"], "data.path": "synthetic:64x1x8x8", "trainer.batch_size": 8,
+           "model.hidden": 256, "model.layers": 3, "run.resume": "auto",
+           "checkpoint.every_steps": 1, "checkpoint.keep": 100}
+NAMESPACE = ["unshare", "--map-root-user", "--mount"]
+
+
+def mount(folder, *options):
+    subprocess.run(["mount", "-t", "tmpfs", *options, "gondola-test", str(folder)], check=True)
+
+
+class DiskFullTest(TrainingTest):
+    def test_a_full_disk_ends_with_74_and_the_run_goes_on_from_the_last_whole_checkpoint(self):
+        disk = self.folder / "disk"
+        disk.mkdir()
+        mount(disk, "-o", "size=16m")
+        self.addCleanup(subprocess.run, ["umount", "--lazy", str(disk)], check=True)
+
+        full = self.train(2, OPTIONS, {"trainer.steps": 100}, folder=disk, code=74)
+        said = self.assert_one_sentence(full.errors, "rank 0", "No space left on device")
+        names = [path.name for path in checkpoints(full.run)]
+        self.assertEqual(names, [f"step-{i + 1:08}" for i in range(len(names))])
+        self.assertGreater(len(names), 1)
+        self.assertEqual([p.name for p in (full.run / "checkpoints").glob(".step-*")], [])
+
+        mount(disk, "-o", "remount,size=128m")
+        end = {"trainer.steps": len(names) + 4}
+        resumed = self.train(2, OPTIONS, end, folder=disk)
+        self.assertIn(f"resumed after step {len(names)}", resumed.output)
+        self.assertNotIn("passed over", resumed.errors)
+        reference = self.train(2, OPTIONS, end, folder=self.folder / "undisturbed").run
+        self.assert_every_step_once(resumed.run, len(names) + 4)
+        self.assertEqual(losses(resumed.run), losses(reference))
+        self.assertEqual(digest(resumed.run), digest(reference))
+        saw(f"full after {len(names)} checkpoints: {said}; resumed after step {len(names)}, losses "
+            "and the last checkpoint's bytes are those of the undisturbed run")
+
+
+if __name__ == "__main__":
+    if "GONDOLA_OWN_MOUNTS" not in os.environ:
+        if subprocess.run([*NAMESPACE, "true"], stderr=subprocess.DEVNULL, check=False).returncode:
+            print("SKIPPED: mounting a small disk needs root or user namespaces")
+            sys.exit(77)
+        os.environ["GONDOLA_OWN_MOUNTS"] = "yes"
+        os.execvp(NAMESPACE[0], [*NAMESPACE, sys.executable, "-B", *sys.argv])
+    unittest.main()

@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# with-slurm.sh [--nodes N] [--cpus N] COMMAND...
+#
+# Runs COMMAND beside a Slurm cluster that exists for it alone: a controller and N node daemons
+# (default 2, of 4 CPUs each) in namespaces of their own on this machine.  Nothing of it is left when
+# COMMAND ends.  Needs root and Debian's slurmctld, slurmd, slurm-client, munge, libpmix-dev and
+# iproute2; exits 77 with a line "SKIPPED: reason" where one of them is missing.
+set -euo pipefail
+
+skip() { echo "SKIPPED: $*"; exit 77; }
+
+if [[ ${1-} != --inside ]]; then
+    [[ $(id -u) == 0 ]] || skip "a throw-away Slurm cluster needs root."
+    for program in slurmctld slurmd srun munged ip setpriv unshare; do
+        PATH=$PATH:/usr/sbin:/sbin command -v "$program" >/dev/null ||
+            skip "$program is missing (launch/setup.sh --slurm installs it)."
+    done
+    spaces=(--mount --pid --net --uts --ipc --fork --kill-child --mount-proc)
+    unshare "${spaces[@]}" true 2>/dev/null || skip "this root may not make namespaces."
+    exec unshare "${spaces[@]}" bash "$0" --inside "$@"
+fi
+shift
+PATH=$PATH:/usr/sbin:/sbin
+
+nodes=2 cpus=4
+while (($#)); do
+    case $1 in
+        --nodes) nodes=$2; shift 2 ;;
+        --cpus) cpus=$2; shift 2 ;;
+        *) break ;;
+    esac
+done
+(($#)) || { echo "with-slurm: no command given" >&2; exit 2; }
+
+home=$(mktemp -d "${TMPDIR:-/tmp}/with-slurm.XXXXXX")
+trap 'rm -rf "$home"' EXIT
+chmod 755 "$home"
+mkdir "$home"/{state,munge,log}
+
+# The network: a loopback device, with an address that name look-ups count as a real one.
+ip link set lo up
+ip address add 10.99.0.1/32 dev lo
+hostname controller
+names=''
+for ((i = 1; i <= nodes; ++i)); do names+=" node$i"; done
+{ cat /etc/hosts; echo "127.0.0.1 controller$names"; } >"$home/hosts"
+mount --bind "$home/hosts" /etc/hosts
+
+# munge, which Slurm's programs trust each other by, with a key of its own.
+head -c 128 /dev/urandom >"$home/munge/key"
+chmod 400 "$home/munge/key"
+chown -R munge: "$home/munge"
+setpriv --reuid=munge --regid=munge --clear-groups munged --force \
+    --key-file="$home/munge/key" --socket="$home/munge/socket" --pid-file="$home/munge/pid" \
+    --log-file="$home/munge/log" --seed-file="$home/munge/seed"
+
+export SLURM_CONF=$home/slurm.conf
+cat >"$SLURM_CONF" <<CONF
+ClusterName=throwaway
+SlurmctldHost=controller(127.0.0.1)
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=socket=$home/munge/socket,cred_expire=5
+CredType=cred/munge
+StateSaveLocation=$home/state
+SlurmdSpoolDir=$home/spool.%n
+TmpFS=$home/tmp.%n
+SlurmctldPidFile=$home/slurmctld.pid
+SlurmdPidFile=$home/slurmd.%n.pid
+SlurmctldLogFile=$home/log/slurmctld
+SlurmdLogFile=$home/log/slurmd.%n
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+SlurmdParameters=config_overrides
+ReturnToService=2
+KillWait=5
+MpiDefault=none
+SchedulerParameters=sched_interval=2,bf_interval=2
+CONF
+for ((i = 1; i <= nodes; ++i)); do
+    mkdir "$home/spool.node$i" "$home/tmp.node$i"
+    echo "NodeName=node$i NodeHostname=node$i NodeAddr=127.0.0.1 Port=$((17000 + i)) CPUs=$cpus RealMemory=1000 State=UNKNOWN"
+done >>"$SLURM_CONF"
+echo "PartitionName=all Nodes=node[1-$nodes] Default=YES MaxTime=30 State=UP" >>"$SLURM_CONF"
+
+srun --mpi=list 2>&1 | grep -qw pmix || skip "Slurm has no pmix plug-in."
+slurmctld -c
+for ((i = 1; i <= nodes; ++i)); do # each daemon believes in a host of its own
+    unshare --uts bash -c "hostname node$i && exec slurmd -N node$i"
+done
+ready=false
+for ((tries = 0; tries < 150; ++tries)); do
+    if [[ $(sinfo --noheader --Node --format=%t 2>/dev/null | grep -c '^idle$') == "$nodes" ]]; then
+        ready=true
+        break
+    fi
+    sleep 0.2
+done
+if ! $ready; then
+    tail -n 20 "$home"/log/* >&2
+    echo "with-slurm: the nodes did not come up" >&2
+    exit 1
+fi
+
+# Open MPI between the two "hosts" goes over the loopback device.
+export OMPI_MCA_btl_tcp_if_include=lo OMPI_MCA_oob_tcp_if_include=lo
+code=0
+"$@" || code=$?
+[[ $code == 0 ]] || tail -n 20 "$home"/log/* >&2
+exit "$code"

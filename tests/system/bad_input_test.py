@@ -1,0 +1,163 @@
+"""What the program is given wrongly ends it with the right code and one sentence that says what is
+wrong, and leaves nothing half-written."""
+
+import os
+import socket
+import subprocess
+import unittest
+
+from training import DECODERS, TINY, TrainingTest, checkpoints, flags, gondola, saw, write_idx
+
+MAKE_DATASET = os.environ["GONDOLA_MAKE_DATASET"]
+OPTIONS = {**TINY, **DECODERS["siren"], "trainer.steps": 4}
+
+
+class BadInputTest(TrainingTest):
+    def make(self, kind):
+        path = self.folder / f"{kind}.h5"
+        subprocess.run([MAKE_DATASET, path, kind], check=True)
+        return path
+
+    def refuse(self, code, *arguments, says=()):
+        """The command ends with the code and one sentence with these parts, and writes nothing."""
+        before = sorted(self.folder.rglob("*"))
+        ended = gondola(*arguments, folder=self.folder)
+        said = ended.stderr.strip()
+        self.assertEqual(ended.returncode, code, said or ended.stdout)
+        self.assertEqual(len(said.splitlines()), 1, said)
+        for part in says:
+            self.assertIn(str(part), said)
+        self.assertEqual(sorted(self.folder.rglob("*")), before)
+        saw(f"{code}: {said}")
+
+    def refuse_training(self, code, *options, says=(), more=()):
+        self.refuse(code, "train", *flags(OPTIONS, {"run.folder": "run"}, *options), *more, says=says)
+
+    def trained(self, *options):
+        ended = gondola("train", *flags(OPTIONS, {"run.folder": "trained"}, *options),
+                        folder=self.folder)
+        self.assertEqual(ended.returncode, 0, ended.stderr)
+        return self.folder / "trained"
+
+    def test_options(self):
+        for wrong, says in [
+                ({"model.hiden": 3}, ("model.hiden", "model.hidden")),
+                ({"model.decoder": "sirren"}, ("sirren", "siren")),
+                ({"latent.size": 0}, ("latent.size", "0")),
+                ({"trainer.batch_size": 0}, ("trainer.batch_size",)),
+                ({"optimizer.learning_rate": "fast"}, ("optimizer.learning_rate", "fast")),
+                ({"trainer.precision": "float16"}, ("float16", "float32")),
+                ({"config": "no-such-preset"}, ()),
+        ]:
+            with self.subTest(wrong=wrong):
+                code = 66 if "config" in wrong else 64
+                self.refuse_training(code, wrong, says=says)
+
+    def test_environment(self):
+        ended = gondola("train", *flags(OPTIONS, {"run.folder": "run"}), folder=self.folder,
+                        environment={"GONDOLA_LATENT_SIZE": "4", "GONDOLA_TRAINER_STEEPS": "9"})
+        self.assertEqual(ended.returncode, 64, ended.stderr)
+        self.assert_one_sentence(ended.stderr, "GONDOLA_TRAINER_STEEPS", "GONDOLA_TRAINER_STEPS")
+
+    def test_dataset_files(self):
+        (self.folder / "text.h5").write_text("images\n" * 100)
+        truncated = self.make("good").rename(self.folder / "truncated.h5")
+        truncated.write_bytes(truncated.read_bytes()[:20000])
+        for path, code, says in [
+                (self.folder / "absent.h5", 66, ("absent.h5",)),
+                (self.folder / "text.h5", 65, ("text.h5", "not an HDF5 file")),
+                (self.folder, 65, (self.folder,)),
+                (truncated, 65, ("truncated.h5", "truncated")),
+                (self.make("flat"), 65, ("[40, 28, 28]", "[N, C, H, W]")),
+                (self.make("floats"), 65, ("32-bit floating-point", "8-bit unsigned")),
+                (self.make("empty-test"), 65, ("test split is empty",)),
+                (self.make("no-images"), 65, ("/train/images is missing",)),
+                (self.make("no-splits"), 65, ("no-splits.h5",)),
+                (self.make("huge"), 65, ("huge.h5",)),
+                (self.make("other-shape"), 65, ("28x28", "32x32")),
+                ("synthetic:12", 64, ("synthetic:12",)),
+        ]:
+            with self.subTest(path=str(path)):
+                self.refuse_training(code, {"data.path": path}, says=says)
+
+    def test_sizes_that_do_not_fit_together(self):
+        self.refuse_training(65, {"data.path": "synthetic:10x1x28x28"}, says=("10", "24"))
+        self.refuse_training(64, DECODERS["conv"], {"data.path": "synthetic:200x1x28x36"},
+                             says=("28x36",))
+        self.refuse_training(64, DECODERS["conv"], {"data.path": "synthetic:200x1x30x30"},
+                             says=("30",))
+
+    def test_more_ranks_than_images_in_a_batch(self):
+        training = self.train(3, OPTIONS, {"trainer.batch_size": 2}, code=64)
+        self.assert_one_sentence(training.errors, "2", "3")
+        self.assertFalse(training.run.exists())
+
+    def test_run_folders(self):
+        run = self.trained()
+        self.refuse_training(64, {"run.folder": "trained"}, says=("trained", "--resume auto"))
+        self.refuse_training(66, more=("--resume", "absent/step-1"), says=("absent/step-1",))
+        self.refuse_training(64, {"run.folder": "trained", "optimizer.learning_rate": 0.25},
+                             more=("--resume", "auto"),
+                             says=("optimizer.learning_rate", "0.25", "0.001"))
+        self.refuse_training(66, {"checkpoint.init": "absent"}, says=("absent",))
+        (self.folder / "file").write_text("no folder")
+        self.refuse_training(64, {"run.folder": "file"}, says=("'file' is a file",))
+        self.refuse_training(64, {"data.ledger": "file"}, says=("ledger file exists",))
+        self.refuse_training(66, {"monitoring.token_file": "absent"}, says=("absent",))
+        (self.folder / "nothing").mkdir()
+        for command in ("report", "eval", "encode", "reconstruct"):
+            with self.subTest(command=command):
+                self.refuse(66, command, "absent", says=("absent",))
+                self.refuse(66, command, "nothing", says=("nothing",))
+                self.refuse(66, command, "file", says=("file",))
+        self.refuse(65, "eval", run, "--data", "synthetic:50x1x32x32", says=("1x32x32", "1x28x28"))
+        self.refuse(64, "eval", run, "--splitt", "train", says=("--splitt", "--split?"))
+
+    def test_outputs_are_not_overwritten(self):
+        run = self.trained()
+        for command, name in [("encode", "latents.h5"), ("reconstruct", "picture.png")]:
+            with self.subTest(command=command):
+                (self.folder / name).write_text("precious")
+                self.refuse(64, command, run, "--output", name, says=(name,))
+                self.assertEqual((self.folder / name).read_text(), "precious")
+
+    def test_reconstruct_sizes(self):
+        self.refuse(64, "reconstruct", self.trained(), "--size", "-3", says=("-3",))
+
+    def test_a_convolutional_model_has_one_size(self):
+        self.refuse(64, "reconstruct", self.trained(DECODERS["conv"]), "--size", "56",
+                    says=("56", "28x28"))
+
+    def test_import(self):
+        write_idx(self.folder, train=20, test=5)
+        idx = self.folder / "train-images-idx3-ubyte"
+        good = idx.read_bytes()
+        self.refuse(66, "import", "idx", "--input", "absent", "--output", "a.h5", says=("absent",))
+        self.refuse(64, "import", "cifar", "--input", ".", "--output", "a.h5", says=("cifar", "idx"))
+        for content, says in [(good[:1000], ("train-images-idx3-ubyte",)), (b"", ()), (b"x" * 99, ())]:
+            idx.write_bytes(content)
+            self.refuse(65, "import", "idx", "--input", ".", "--output", "a.h5", says=says)
+        idx.write_bytes(good)
+        (self.folder / "a.h5").write_text("precious")
+        self.refuse(64, "import", "idx", "--input", ".", "--output", "a.h5", says=("a.h5",))
+
+    def test_inspect(self):
+        self.refuse(66, "inspect", "absent.h5", says=("absent.h5",))
+        self.refuse(65, "inspect", self.make("flat"), says=("[40, 28, 28]",))
+
+    def test_a_metrics_port_that_is_taken_is_a_warning(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            ended = gondola("train", *flags(OPTIONS, {"run.folder": "run", "monitoring.port": port}),
+                            folder=self.folder)
+        self.assertEqual(ended.returncode, 0, ended.stderr)
+        self.assertEqual(len(checkpoints(self.folder / "run")), 1)
+        warnings = [line for line in ended.stderr.splitlines() if str(port) in line]
+        self.assertEqual(len(warnings), 1, ended.stderr)
+        saw(warnings[0])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,76 @@
+// Writes a dataset file that is wrong in one way, for bad_input_test.py.
+//
+//   make_dataset FILE KIND
+//
+// KIND: good         train and test images [40, 1, 28, 28] and [10, 1, 28, 28] of bytes;
+//       flat         images of rank 3;                floats    images of 32-bit floats;
+//       empty-test   a test split without images;     no-images a train split without its dataset;
+//       other-shape  test images [10, 1, 32, 32];     no-splits nothing at all;
+//       huge         declares more images than there are bytes for.
+
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "data/hdf5_handle.hpp"
+
+namespace gondola {
+namespace {
+
+template <typename T>
+void write_images(hid_t file, const std::string& split, const std::vector<std::int64_t>& shape) {
+  std::size_t values = 1;
+  for (const auto size : shape) values *= static_cast<std::size_t>(size);
+  std::vector<T> images(values);
+  for (std::size_t i = 0; i < values; ++i) images[i] = static_cast<T>(i * 7 % 251);
+  const auto group = hdf5::create_group(file, split);
+  hdf5::write_dataset<T>(group.get(), "images", images, shape);
+}
+
+/// Space for so many images is declared, and never taken.
+void declare_images(hid_t file, hsize_t images) {
+  const auto group = hdf5::create_group(file, "train");
+  const hsize_t shape[4] = {images, 1, 28, 28};
+  const hdf5::Handle space(H5Screate_simple(4, shape, nullptr), H5Sclose);
+  const hdf5::Handle dataset(H5Dcreate2(group.get(), "images", H5T_STD_U8LE, space.get(),
+                                        H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT),
+                             H5Dclose);
+}
+
+bool make(const std::string& path, const std::string& kind) {
+  auto file = hdf5::create_file(path);
+  const auto root = file.get();
+  const std::vector<std::int64_t> train = {40, 1, 28, 28};
+  if (kind == "good") {
+    write_images<std::uint8_t>(root, "train", train);
+    write_images<std::uint8_t>(root, "test", {10, 1, 28, 28});
+  } else if (kind == "flat") {
+    write_images<std::uint8_t>(root, "train", {40, 28, 28});
+  } else if (kind == "floats") {
+    write_images<float>(root, "train", train);
+  } else if (kind == "empty-test") {
+    write_images<std::uint8_t>(root, "train", train);
+    write_images<std::uint8_t>(root, "test", {0, 1, 28, 28});
+  } else if (kind == "other-shape") {
+    write_images<std::uint8_t>(root, "train", train);
+    write_images<std::uint8_t>(root, "test", {10, 1, 32, 32});
+  } else if (kind == "no-images") {
+    [[maybe_unused]] const auto group = hdf5::create_group(root, "train");
+  } else if (kind == "huge") {
+    declare_images(root, hsize_t{1} << 50);
+  } else if (kind != "no-splits") {
+    return false;
+  }
+  file.close();
+  return true;
+}
+
+}  // namespace
+}  // namespace gondola
+
+int main(int argc, char** argv) {
+  if (argc == 3 && gondola::make(argv[1], argv[2])) return 0;
+  std::fprintf(stderr, "usage: make_dataset FILE KIND\n");
+  return 64;
+}

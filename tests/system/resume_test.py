@@ -1,0 +1,78 @@
+"""A run that is stopped in mid-epoch and resumed, on whatever number of ranks, is the run that was
+never stopped: the same images in the same order, the same losses, on the same ranks the same bytes."""
+
+import random
+import signal
+import unittest
+
+from training import DECODERS, TINY, TrainingTest, digest, losses, rows, saw
+
+STEPS = 120
+EPOCH = 8
+RUN = {"trainer.steps": STEPS, "data.ledger": "ledger.csv", "run.resume": "auto",
+       "evaluation.every_steps": 50}
+
+
+class ResumeTest(TrainingTest):
+    def stop_inside_an_epoch(self, training, at_step):
+        """Asks all ranks to stop at about this step; returns the step that they stopped after."""
+        training.wait_for_step(at_step)
+        training.process.send_signal(signal.SIGUSR1)
+        self.assertEqual(training.end()[0], 75, training.errors)
+        self.assertIn("stopped on request after step", training.output)
+        return rows(training.run)[-1]["step"]
+
+    def stop_and_resume(self, worlds, options, folder):
+        """Runs on each number of ranks in turn; returns the steps after which it stopped."""
+        stops = [0]
+        for i, ranks in enumerate(worlds[:-1]):
+            training = self.start(ranks, options, RUN, folder=folder)
+            earliest = STEPS * i // len(worlds) + 2
+            stops.append(self.stop_inside_an_epoch(training, earliest + random.randrange(EPOCH)))
+        training = self.train(worlds[-1], options, RUN, folder=folder)
+        self.assertIn(f"resumed after step {stops[-1]}", training.output)
+        self.assertGreater(len(set(stops)), len(worlds) - 1)
+        return training.run, stops[1:]
+
+    def check(self, decoder):
+        options = {**TINY, **DECODERS[decoder]}
+        reference = self.train(2, options, RUN, folder=self.folder / "undisturbed").run
+        ledger = (reference.parent / "ledger.csv").read_text()
+        self.check_ledger(ledger)
+        inside_an_epoch = 0
+        for worlds in [(1, 2), (4, 2, 4), (2, 2)]:
+            name = "-".join(map(str, worlds))
+            with self.subTest(decoder=decoder, ranks=name):
+                run, stops = self.stop_and_resume(worlds, options, self.folder / name)
+                self.assertEqual((run.parent / "ledger.csv").read_text(), ledger)
+                self.assert_every_step_once(run, STEPS)
+                worst = self.assert_same_losses(run, reference, relative=1e-10)
+                if set(worlds) == {2}:
+                    self.assertEqual(losses(run), losses(reference))
+                    self.assertEqual(digest(run), digest(reference))
+                inside_an_epoch += sum(step % EPOCH != 0 for step in stops)
+                saw(f"{decoder}, ranks {name}: stopped after {stops}, ledger the same, largest "
+                    f"relative difference of {len(losses(run))} losses {worst:.1e}, checkpoint "
+                    + ("the same" if digest(run) == digest(reference) else "of other bytes"))
+        self.assertGreater(inside_an_epoch, 0)
+
+    def check_ledger(self, ledger):
+        """Every epoch uses an image at most once, and every batch is whole."""
+        lines = [tuple(map(int, line.split(","))) for line in ledger.splitlines()]
+        batch = TINY["trainer.batch_size"]
+        self.assertEqual(len(lines), STEPS * batch)
+        for epoch in range(STEPS // EPOCH):
+            used = [image for _, of, _, image in lines if of == epoch]
+            self.assertEqual(len(set(used)), EPOCH * batch)
+        self.assertEqual([step for step, _, _, _ in lines],
+                         [1 + i // batch for i in range(STEPS * batch)])
+
+    def test_a_siren_run_resumed_on_other_ranks_is_the_undisturbed_run(self):
+        self.check("siren")
+
+    def test_a_conv_run_with_batch_norm_resumed_on_other_ranks_is_the_undisturbed_run(self):
+        self.check("conv")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,336 @@
+#include "trainer/latent/double_backward_encoder.hpp"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <memory>
+#include <vector>
+
+#include "tests/support/relative_error.hpp"
+#include "tests/trainer/small_model.hpp"
+#include "trainer/latent/random_origin.hpp"
+#include "trainer/objectives/squared_error.hpp"
+
+namespace gondola {
+namespace {
+
+using Graph = DoubleBackwardEncoder::Graph;
+
+constexpr Pass kGroupPass = {.normalisation = Normalisation::kGroup};
+constexpr std::int64_t kImages = 5;
+
+/// F(z) = W z + b: its encoding has a closed form.
+class LinearDecoder final : public Decoder {
+ public:
+  LinearDecoder(std::int64_t latent_size, const ImageShape& shape)
+      : shape_(shape),
+        parameters_({{.name = "W", .shape = {shape.values(), latent_size}, .bound = 1},
+                     {.name = "b", .shape = {shape.values()}, .bound = 1}},
+                    torch::kFloat64, torch::kCPU, /*seed=*/4) {}
+
+  torch::Tensor decode(const torch::Tensor& latents, const Pass&) override {
+    return at::linear(latents, weight(), bias())
+        .view({latents.size(0), shape_.channels, shape_.height, shape_.width});
+  }
+  std::vector<std::int64_t> latent_shape() const override { return {weight().size(1)}; }
+  bool couples_images(Normalisation) const override { return false; }
+  OriginGradient coupled_gradient_at_origin(const torch::Tensor&, const torch::Tensor&,
+                                            std::int64_t, const Pass&) override {
+    throw std::logic_error("images are independent");
+  }
+  Parameters& parameters() override { return parameters_; }
+  std::vector<RunningAverages>& running_averages() override { return none_; }
+
+  torch::Tensor weight() const { return parameters_[0]; }  ///< [C H W, k]
+  torch::Tensor bias() const { return parameters_[1]; }    ///< [C H W]
+
+ private:
+  ImageShape shape_;
+  Parameters parameters_;
+  std::vector<RunningAverages> none_;
+};
+
+torch::Tensor images_of(DecoderKind kind, std::int64_t count = kImages) {
+  return kind == DecoderKind::kConv ? random_images({count, 1, 16, 16}, 7)
+                                    : random_images({count, 2, 5, 6}, 7);
+}
+
+std::unique_ptr<Decoder> decoder_of(const RunConfig& config) {
+  const bool conv = config.model.decoder == DecoderKind::kConv;
+  const ImageShape shape = conv ? ImageShape{.channels = 1, .height = 16, .width = 16}
+                                : ImageShape{.channels = 2, .height = 5, .width = 6};
+  auto decoder = make_decoder(config, shape, torch::kCPU, nullptr);
+  move_parameters(*decoder, 0.1, 9);
+  return decoder;
+}
+
+EncoderInput input_of(const torch::Tensor& images) {
+  return {.images = images,
+          .mean_image = images.mean(0, /*keepdim=*/true),
+          .global_images = images.size(0),
+          .origin = {}};
+}
+
+Encoding encode(Decoder& decoder, const LatentSection& config, const EncoderInput& input,
+                Graph graph = Graph::kDrop) {
+  return DoubleBackwardEncoder(config, config.step_size).encode(decoder, input, graph, kGroupPass);
+}
+
+class WithLinearDecoder : public testing::Test {
+ protected:
+  ImageShape shape{.channels = 2, .height = 3, .width = 2};
+  LinearDecoder decoder{4, shape};
+  torch::Tensor images = random_images({kImages, 2, 3, 2}, 3);
+  LatentSection config = {.size = 4, .step_size = 0.03};
+
+  /// W^T (x_b - b) for each image, [B, k].
+  torch::Tensor projected_residual() const {
+    return (images.flatten(1) - decoder.bias()).matmul(decoder.weight());
+  }
+};
+
+TEST_F(WithLinearDecoder, one_step_is_the_closed_form) {
+  const auto encoding = encode(decoder, config, input_of(images));
+  EXPECT_LE(relative_error(encoding.latents, 2 * 0.03 * projected_residual()), 1e-14);
+  const auto loss = (images.flatten(1) - decoder.bias()).square().sum(1);
+  EXPECT_LE(relative_error(encoding.inner_loss, loss), 1e-14);
+}
+
+TEST_F(WithLinearDecoder, descent_from_a_random_origin_is_the_closed_form_recursion) {
+  config.steps = 3;
+  config.update = LatentUpdate::kDescent;
+  auto input = input_of(images);
+  input.origin = torch::randn({kImages, 4}, at::detail::createCPUGenerator(5), torch::kFloat64);
+  const auto before = input.origin.clone();
+  auto z = input.origin;
+  const auto gram = decoder.weight().t().matmul(decoder.weight());
+  for (int i = 0; i < 3; ++i) z = z - 2 * 0.03 * (z.matmul(gram) - projected_residual());
+  EXPECT_LE(relative_error(encode(decoder, config, input).latents, z), 1e-13);
+  EXPECT_TRUE(input.origin.equal(before));
+  EXPECT_FALSE(input.origin.requires_grad());
+}
+
+TEST_F(WithLinearDecoder, the_gradient_update_forgets_where_it_started_but_for_the_gradient) {
+  config.update = LatentUpdate::kGradient;
+  auto input = input_of(images);
+  input.origin = torch::randn({kImages, 4}, at::detail::createCPUGenerator(5), torch::kFloat64);
+  const auto gram = decoder.weight().t().matmul(decoder.weight());
+  const auto expected = -2 * 0.03 * (input.origin.matmul(gram) - projected_residual());
+  EXPECT_LE(relative_error(encode(decoder, config, input).latents, expected), 1e-13);
+}
+
+TEST_F(WithLinearDecoder, images_that_are_no_batch_are_refused) {
+  auto input = input_of(images);
+  input.images = images[0];
+  try {
+    static_cast<void>(encode(decoder, config, input));
+    FAIL() << "a single image was taken for a batch";
+  } catch (const c10::Error& error) {
+    EXPECT_NE(std::string(error.what()).find("must be [B, C, H, W], got [2, 3, 2]"),
+              std::string::npos)
+        << error.what();
+  }
+}
+
+TEST_F(WithLinearDecoder, a_step_size_that_is_not_positive_is_refused) {
+  EXPECT_THROW(DoubleBackwardEncoder(config, 0), c10::Error);
+  EXPECT_THROW(DoubleBackwardEncoder(config, -1), c10::Error);
+}
+
+class EachDecoder : public testing::TestWithParam<DecoderKind> {
+ protected:
+  RunConfig config = small_config(GetParam());
+  std::unique_ptr<Decoder> decoder = decoder_of(config);
+  torch::Tensor images = images_of(GetParam());
+
+  /// The outer loss of encoded images, as training has it.
+  torch::Tensor outer_loss(Graph graph) {
+    const auto encoding = encode(*decoder, config.latent, input_of(images), graph);
+    return squared_error_per_image(decoder->decode(encoding.latents, kGroupPass), images).sum();
+  }
+
+  /// Holds the flat gradient of the outer loss against differences of the loss along some
+  /// directions.
+  void expect_gradient_of_outer_loss() {
+    auto& parameters = decoder->parameters();
+    parameters.zero_gradient();
+    outer_loss(Graph::kKeep).backward();
+    const auto gradient = parameters.flat_gradient().clone();
+    const at::NoGradGuard no_grad;
+    const auto weights = parameters.flat().clone();
+    constexpr double kStep = 1e-5;
+    for (std::uint64_t seed = 0; seed < 4; ++seed) {
+      auto direction =
+          torch::randn(weights.sizes(), at::detail::createCPUGenerator(seed), torch::kFloat64);
+      const auto loss_at = [&](double distance) {
+        parameters.flat().copy_(weights + distance * direction);
+        return outer_loss(Graph::kDrop).item<double>();
+      };
+      const double expected = (loss_at(kStep) - loss_at(-kStep)) / (2 * kStep);
+      const double actual = gradient.dot(direction).item<double>();
+      EXPECT_NEAR(actual / expected, 1, 2e-6) << "direction " << seed;
+    }
+    parameters.flat().copy_(weights);
+  }
+};
+
+TEST_P(EachDecoder, the_outer_gradient_goes_through_the_encoding) {
+  expect_gradient_of_outer_loss();
+}
+
+TEST_P(EachDecoder, the_outer_gradient_goes_through_every_joint_step) {
+  config.latent.steps = 3;
+  config.latent.update = LatentUpdate::kDescent;
+  expect_gradient_of_outer_loss();
+}
+
+TEST_P(EachDecoder, detached_latents_are_constants_of_the_outer_loss) {
+  config.latent.detach = true;
+  auto& parameters = decoder->parameters();
+  outer_loss(Graph::kKeep).backward();
+  const auto detached = parameters.flat_gradient().clone();
+
+  const auto encoding = encode(*decoder, config.latent, input_of(images), Graph::kKeep);
+  EXPECT_FALSE(encoding.latents.requires_grad());
+  parameters.zero_gradient();
+  squared_error_per_image(decoder->decode(encoding.latents.clone(), kGroupPass), images)
+      .sum()
+      .backward();
+  EXPECT_LE(relative_error(detached, parameters.flat_gradient()), 1e-14);
+
+  config.latent.detach = false;
+  parameters.zero_gradient();
+  outer_loss(Graph::kKeep).backward();
+  EXPECT_GE(relative_error(detached, parameters.flat_gradient()), 1e-3)
+      << "the encoding should matter";
+}
+
+TEST_P(EachDecoder, it_works_without_grad_mode_and_gives_the_same_latents) {
+  const auto kept = encode(*decoder, config.latent, input_of(images), Graph::kKeep);
+  EXPECT_TRUE(kept.latents.requires_grad());
+  EXPECT_FALSE(kept.inner_loss.requires_grad());
+  const at::NoGradGuard no_grad;
+  const auto dropped = encode(*decoder, config.latent, input_of(images), Graph::kDrop);
+  EXPECT_FALSE(dropped.latents.requires_grad());
+  EXPECT_LE(relative_error(dropped.latents, kept.latents), 1e-14);
+  EXPECT_FALSE(at::GradMode::is_enabled());
+}
+
+TEST_P(EachDecoder, encoding_leaves_the_parameters_gradients_alone) {
+  auto& parameters = decoder->parameters();
+  parameters.flat_gradient().fill_(7);
+  for (const auto graph : {Graph::kKeep, Graph::kDrop}) {
+    for (const std::int64_t steps : {1, 3}) {
+      config.latent.steps = steps;
+      static_cast<void>(encode(*decoder, config.latent, input_of(images), graph));
+      EXPECT_TRUE(parameters.flat_gradient().eq(7).all().item<bool>());
+    }
+  }
+}
+
+TEST_P(EachDecoder, several_steps_are_single_steps_repeated) {
+  for (const auto update : {LatentUpdate::kGradient, LatentUpdate::kDescent}) {
+    config.latent.update = update;
+    config.latent.steps = 4;
+    const auto at_once = encode(*decoder, config.latent, input_of(images));
+    config.latent.steps = 1;
+    auto input = input_of(images);
+    for (int step = 0; step < 4; ++step) {
+      input.origin = encode(*decoder, config.latent, input).latents;
+    }
+    EXPECT_LE(relative_error(at_once.latents, input.origin), 1e-12);
+  }
+}
+
+TEST_P(EachDecoder, a_given_origin_of_zero_gives_the_latents_of_no_given_origin) {
+  const auto without = encode(*decoder, config.latent, input_of(images));
+  auto input = input_of(images);
+  input.origin = torch::zeros_like(without.latents);
+  const auto with = encode(*decoder, config.latent, input);
+  EXPECT_LE(relative_error(with.latents, without.latents), 1e-11);
+  EXPECT_LE(relative_error(with.inner_loss, without.inner_loss), 1e-12);
+}
+
+TEST_P(EachDecoder, encode_is_the_same_however_the_batch_is_split) {
+  // Coupled images share the mean image and the count of the whole batch.
+  const auto whole = encode(*decoder, config.latent, input_of(images));
+  std::vector<torch::Tensor> latents, losses;
+  for (const auto& [first, count] : {std::pair{0, 1}, {1, 0}, {1, 3}, {4, 1}}) {
+    auto input = input_of(images);
+    input.images = images.narrow(0, first, count);
+    const auto part = encode(*decoder, config.latent, input);
+    EXPECT_EQ(part.latents.size(0), count);
+    latents.push_back(part.latents);
+    losses.push_back(part.inner_loss);
+  }
+  EXPECT_LE(relative_error(torch::cat(latents), whole.latents), 1e-13);
+  EXPECT_LE(relative_error(torch::cat(losses), whole.inner_loss), 1e-13);
+}
+
+INSTANTIATE_TEST_SUITE_P(DoubleBackwardEncoder, EachDecoder,
+                         testing::Values(DecoderKind::kSiren, DecoderKind::kConv),
+                         [](const auto& kind) {
+                           return kind.param == DecoderKind::kSiren ? "siren" : "conv";
+                         });
+
+TEST(DoubleBackwardEncoder, a_list_of_coordinates_encodes_from_those_pixels_alone) {
+  auto config = small_config(DecoderKind::kSiren);
+  const auto decoder = decoder_of(config);
+  const auto images = images_of(DecoderKind::kSiren);
+  const auto subset =
+      subset_of(full_grid(5, 6, torch::kFloat64), torch::tensor({0, 7, 29}, torch::kInt64));
+  const DoubleBackwardEncoder encoder(config.latent, 0.02);
+  const Pass pass{.coordinates = &subset};
+  const auto latents = encoder.encode(*decoder, input_of(images), Graph::kDrop, pass).latents;
+
+  auto elsewhere = torch::rand_like(images);
+  elsewhere.flatten(2).index_copy_(2, subset.index,
+                                   images.flatten(2).index_select(2, subset.index));
+  const auto same = encoder.encode(*decoder, input_of(elsewhere), Graph::kDrop, pass).latents;
+  EXPECT_LE(relative_error(same, latents), 1e-14);
+  EXPECT_GE(relative_error(encode(*decoder, config.latent, input_of(images)).latents, latents),
+            0.1);
+}
+
+TEST(PublishedScale, divides_by_the_global_batch_and_what_the_paper_averages_over) {
+  EXPECT_DOUBLE_EQ(published_scale(DecoderKind::kSiren, 64, 3, 28, 28), 1.0 / (64 * 3));
+  EXPECT_DOUBLE_EQ(published_scale(DecoderKind::kConv, 64, 3, 28, 32), 1.0 / (64 * 28 * 32));
+}
+
+class RandomOrigins : public testing::Test {
+ protected:
+  static torch::Tensor draw(const std::vector<std::int64_t>& ids, std::uint64_t seed = 1,
+                            std::string_view purpose = "origin", std::int64_t step = 5) {
+    return random_origins({3, 2, 2}, ids, 0.5, seed, purpose, step, torch::kFloat64);
+  }
+};
+
+TEST_F(RandomOrigins, are_keyed_by_the_image_and_not_by_its_place_in_the_batch) {
+  const auto all = draw({7, 2, 40});
+  EXPECT_EQ(all.sizes().vec(), (std::vector<std::int64_t>{3, 3, 2, 2}));
+  EXPECT_TRUE(draw({40})[0].equal(all[2]));
+  EXPECT_TRUE(draw({2, 7})[1].equal(all[0]));
+  EXPECT_FALSE(all[0].equal(all[1]));
+  EXPECT_EQ(draw({}).size(0), 0);
+}
+
+TEST_F(RandomOrigins, change_with_seed_purpose_and_step) {
+  const auto base = draw({7});
+  EXPECT_TRUE(draw({7}).equal(base));
+  EXPECT_FALSE(draw({7}, 2).equal(base));
+  EXPECT_FALSE(draw({7}, 1, "evaluation origin").equal(base));
+  EXPECT_FALSE(draw({7}, 1, "origin", 6).equal(base));
+}
+
+TEST_F(RandomOrigins, are_normal_with_the_asked_spread) {
+  std::vector<std::int64_t> ids(2000);
+  std::iota(ids.begin(), ids.end(), 0);
+  const auto values = random_origins({8}, ids, 0.5, 1, "origin", 1, torch::kFloat32);
+  EXPECT_EQ(values.scalar_type(), torch::kFloat32);
+  EXPECT_NEAR(values.mean().item<double>(), 0, 0.02);
+  EXPECT_NEAR(values.std().item<double>(), 0.5, 0.02);
+  EXPECT_NEAR(values.abs().lt(0.5).to(torch::kFloat64).mean().item<double>(), 0.683, 0.02);
+}
+
+}  // namespace
+}  // namespace gondola

@@ -1,0 +1,139 @@
+// C1: the same config and seed on W ranks and on one rank give the same losses, latents and
+// parameters, from the default initialisation, with a batch of 50 images that 4 ranks cannot share
+// evenly.
+
+#include <gtest/gtest.h>
+#include <mpi.h>
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/batch_loader.hpp"
+#include "data/image_source.hpp"
+#include "tests/support/relative_error.hpp"
+#include "trainer/evaluation/evaluate.hpp"
+#include "trainer/evaluation/reconstructor.hpp"
+#include "trainer/model.hpp"
+#include "trainer/parallel/mpi_communicator.hpp"
+#include "trainer/train_step.hpp"
+
+namespace gondola {
+namespace {
+
+struct Outcome {
+  std::vector<double> losses;
+  torch::Tensor parameters;
+  torch::Tensor latents;
+  torch::Tensor running;
+};
+
+RunConfig config_of(DecoderKind decoder, Precision precision) {
+  RunConfig config;
+  config.model.decoder = decoder;
+  config.model.activation =
+      decoder == DecoderKind::kConv ? ActivationKind::kElu : ActivationKind::kSin;
+  config.model.hidden = 24;
+  config.model.layers = 3;
+  config.model.filters = 4;
+  config.latent.size = 6;
+  config.trainer.batch_size = 50;
+  config.trainer.precision = precision;
+  config.optimizer.learning_rate = 1e-3;
+  return config;
+}
+
+/// Trains for `steps` steps over the ranks of `world`.
+Outcome train(const RunConfig& config, std::int64_t steps, MPI_Comm world) {
+  const std::int64_t side = config.model.decoder == DecoderKind::kConv ? 16 : 8;
+  const ImageShape shape{.channels = 1, .height = side, .width = side};
+  const auto size = std::to_string(side);
+  const auto source =
+      open_source("synthetic:400x1x" + size + "x" + size, Split::kTrain, CacheKind::kNone);
+  CollectiveProgress progress;
+  MpiCommunicator communicator(world, progress);
+  BatchLoader loader(*source, {.seed = config.run.seed,
+                               .batch_size = config.trainer.batch_size,
+                               .rank = communicator.rank(),
+                               .world = communicator.size()});
+  const auto decoder = make_decoder(config, shape, torch::kCPU, &communicator);
+  auto& parameters = decoder->parameters();
+  FlatAdam optimizer(config.optimizer, parameters.flat().numel(), parameters.flat().options());
+  torch::Tensor no_average;
+  PhaseTimer timer;
+  TrainStep step(config, shape, {*decoder, optimizer, no_average}, communicator, timer);
+
+  Outcome outcome;
+  for (std::int64_t number = 1; number <= steps; ++number) {
+    const auto batch = loader.next();
+    const auto pixels = torch::from_blob(const_cast<std::uint8_t*>(batch.pixels.data()),
+                                         {batch.images, 1, side, side}, torch::kUInt8);
+    auto sums = step.run(pixels, batch.ids, number, config.optimizer.learning_rate).sums;
+    communicator.all_reduce_sum(sums);
+    outcome.losses.push_back(sums[0].item<double>());
+  }
+  outcome.parameters = parameters.flat().clone();
+  const auto mean =
+      torch::tensor(at::ArrayRef<double>(source->mean_image().data(), source->mean_image().size()),
+                    torch::kFloat64)
+          .view({1, 1, side, side})
+          .to(parameters.flat().dtype());
+  const auto images =
+      to_values(read_pixels(*source, 0, 20), parameters.flat().scalar_type(), torch::kCPU);
+  const std::vector<std::int64_t> ids(20);
+  outcome.latents = Reconstructor(config, shape, *decoder, mean).encode(images, ids);
+  std::vector<torch::Tensor> running = {torch::zeros({1}, torch::kFloat64)};
+  for (const auto& average : decoder->running_averages()) {
+    running.push_back(average.mean.to(torch::kFloat64));
+    running.push_back(average.variance.to(torch::kFloat64));
+  }
+  outcome.running = torch::cat(running);
+  communicator.close();
+  return outcome;
+}
+
+void expect_same(const RunConfig& config, std::int64_t steps, double tolerance) {
+  const auto many = train(config, steps, MPI_COMM_WORLD);
+  const auto one = train(config, steps, MPI_COMM_SELF);
+  double worst = 0;
+  for (std::size_t i = 0; i < one.losses.size(); ++i) {
+    worst = std::max(worst, std::abs(many.losses[i] - one.losses[i]) / one.losses[i]);
+  }
+  EXPECT_LE(worst, tolerance) << "losses";
+  EXPECT_LE(relative_error(many.parameters, one.parameters), tolerance) << "parameters";
+  EXPECT_LE(relative_error(many.latents, one.latents), tolerance) << "latents";
+  EXPECT_LE(relative_error(many.running, one.running), tolerance) << "running averages";
+  EXPECT_LT(one.losses.back(), 0.7 * one.losses.front()) << "the model does not learn";
+  std::printf("losses %.1e parameters %.1e latents %.1e\n", worst,
+              relative_error(many.parameters, one.parameters),
+              relative_error(many.latents, one.latents));
+}
+
+TEST(WorldSizeInvariance, siren_float64_over_300_steps) {
+  expect_same(config_of(DecoderKind::kSiren, Precision::kFloat64), 300, 1e-10);
+}
+TEST(WorldSizeInvariance, siren_float32_over_50_steps) {
+  expect_same(config_of(DecoderKind::kSiren, Precision::kFloat32), 50, 1e-5);
+}
+TEST(WorldSizeInvariance, conv_with_synchronised_batch_norm_float64_over_300_steps) {
+  expect_same(config_of(DecoderKind::kConv, Precision::kFloat64), 300, 1e-10);
+}
+TEST(WorldSizeInvariance, conv_with_synchronised_batch_norm_float32_over_50_steps) {
+  expect_same(config_of(DecoderKind::kConv, Precision::kFloat32), 50, 1e-5);
+}
+TEST(WorldSizeInvariance, random_origins_are_keyed_by_image_not_by_rank) {
+  auto config = config_of(DecoderKind::kSiren, Precision::kFloat64);
+  config.latent.origin_stddev = 0.1;
+  expect_same(config, 60, 1e-10);
+}
+TEST(WorldSizeInvariance, three_joint_steps_with_synchronised_batch_norm) {
+  auto config = config_of(DecoderKind::kConv, Precision::kFloat64);
+  config.latent.steps = 3;
+  config.latent.update = LatentUpdate::kDescent;
+  expect_same(config, 60, 1e-10);
+}
+
+}  // namespace
+}  // namespace gondola
