@@ -1,5 +1,7 @@
 #include "data/image_source.hpp"
 
+#include <algorithm>
+
 #include "configs/errors.hpp"
 #include "data/dataset_file.hpp"
 #include "data/image_cache.hpp"
@@ -34,7 +36,9 @@ void ImageSource::check_read(std::span<const std::int64_t> ids, std::span<std::u
 bool has_split(const std::string& path, Split split) {
   if (is_synthetic(path)) return true;
   const auto shards = expand_paths(path);
-  return DatasetFile(shards.front()).split(split) != nullptr;
+  return std::any_of(shards.begin(), shards.end(), [split](const std::string& shard) {
+    return DatasetFile(shard).split(split) != nullptr;
+  });
 }
 
 std::unique_ptr<ImageSource> open_source(const std::string& path, Split split, CacheKind cache) {

@@ -70,8 +70,7 @@ class ImageSource {
   SourceInfo info_;
 };
 
-/// Whether a dataset (as open_source takes it) has this split, by its first shard. @throws as
-/// open_source
+/// Whether any shard of a dataset (as open_source takes it) has this split. @throws as open_source
 [[nodiscard]] bool has_split(const std::string& path, Split split);
 
 /// Opens one split of a dataset: a file, a glob or a comma-separated list of shard files, or

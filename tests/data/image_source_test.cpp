@@ -58,6 +58,17 @@ TEST_F(ImageSources, shards_read_as_one_file_does) {
   }
 }
 
+TEST_F(ImageSources, a_split_may_lie_in_any_shard) {
+  const std::string train = make_dataset("train.h5", 5), test = make_dataset("test.h5", 0, 3);
+  for (const std::string& list : {train + "," + test, test + "," + train}) {
+    for (const auto& [split, images] : {std::pair(Split::kTrain, 5), std::pair(Split::kTest, 3)}) {
+      EXPECT_TRUE(has_split(list, split)) << list << " " << split_name(split);
+      EXPECT_EQ(open_source(list, split, CacheKind::kNone)->images(), images);
+    }
+  }
+  EXPECT_FALSE(has_split(train, Split::kTest));
+}
+
 TEST_F(ImageSources, the_fingerprint_tells_datasets_apart) {
   const auto fingerprint = [](const std::string& path, Split split = Split::kTrain) {
     return open_source(path, split, CacheKind::kNone)->fingerprint();
