@@ -14,13 +14,14 @@
 namespace gondola {
 namespace {
 
+/// With one more sentence where some shards cannot be mapped.
 SourceInfo info_with_cache_warning(const ShardSet& shards) {
   SourceInfo info = shards.info();
-  for (const auto& shard : shards.shards()) {
-    if (!shard.file) {
-      info.warnings.push_back("data.cache = host has no effect on " + shard.path +
-                              ", whose images are not one run of bytes");
-    }
+  const auto unmapped = std::find_if(shards.shards().begin(), shards.shards().end(),
+                                     [](const auto& shard) { return !shard.file; });
+  if (unmapped != shards.shards().end()) {
+    info.warnings.push_back("data.cache = host has no effect on " + unmapped->path +
+                            " (nor on any shard like it), whose images are not one run of bytes");
   }
   return info;
 }

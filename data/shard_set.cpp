@@ -153,9 +153,7 @@ class SetBuilder {
     std::string label_checksum = split.labels_checksum;
     const std::vector<std::int64_t> labels = dataset.read_labels(split_);
     if (split.mean_image.empty() || checksum.empty()) {
-      info_.warnings.push_back(dataset.path() +
-                               " stores no mean image and checksums, so it was read once to make "
-                               "them; import it to open it faster");
+      warn_scanned(dataset);
       const Scan scan = scan_images(dataset, split_);
       checksum = scan.checksum;
       std::transform(sums_.begin(), sums_.end(), scan.sums.begin(), sums_.begin(), std::plus<>());
@@ -202,6 +200,16 @@ class SetBuilder {
     shards.push_back(std::move(shard));
   }
 
+  /// One sentence for the whole set, for the first file that had to be read.
+  void warn_scanned(const DatasetFile& dataset) {
+    if (std::exchange(warned_scanned_, true)) {
+      return;
+    }
+    info_.warnings.push_back(dataset.path() +
+                             " stores no mean image and checksums, so it (and any shard like it) "
+                             "was read in full to make them; import it to open it faster");
+  }
+
   /// One sentence for the whole set, for its first slow file.
   void warn_slow(const DatasetFile& dataset) {
     if (std::exchange(warned_slow_, true)) {
@@ -221,6 +229,7 @@ class SetBuilder {
   Split split_;
   SourceInfo info_;
   bool labelled_ = false;
+  bool warned_scanned_ = false;
   bool warned_slow_ = false;
   std::vector<std::uint64_t> sums_;
   Xxh3 fingerprint_;
