@@ -55,6 +55,18 @@ bool raw_bytes_agree(const DatasetFile& dataset, Split split, const FileDescript
   return true;
 }
 
+/// Reader threads go through HDF5 beside the main thread's checkpoints and test images: a library
+/// built without thread safety would break either. @throws DataError
+void require_safe_hdf5(const std::string& path) {
+  hbool_t safe = false;
+  if (H5is_library_threadsafe(&safe) < 0 || !safe) {
+    throw DataError(path +
+                    " keeps its images in chunks or packed, which several threads cannot read "
+                    "through the HDF5 library of this program, built without thread safety; "
+                    "rewrite it with h5repack -l CONTI -f NONE");
+  }
+}
+
 /// Images per second through HDF5, from a few images spread over the file.
 double hdf5_rate(const DatasetFile& dataset, Split split) {
   const SplitInfo& info = *dataset.split(split);
@@ -193,6 +205,7 @@ class SetBuilder {
       }
     }
     if (!split.contiguous || !raw_bytes_agree(*dataset, split_, shard.file)) {
+      require_safe_hdf5(path);
       warn_slow(*dataset);
       shard.file.close();
       shard.hdf5 = std::move(dataset);

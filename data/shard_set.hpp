@@ -21,7 +21,7 @@ namespace gondola {
 ///
 /// Images are read by pread where a file holds them as one run of bytes, after the first, middle
 /// and last have been held against what HDF5 reads; else through HDF5, one thread at a time, with a
-/// warning.
+/// warning, where the HDF5 library is thread-safe.
 class ShardSet final : public ImageSource {
  public:
   /// Where a file's images lie. Image i of the file has the id first_id + i.

@@ -6,6 +6,20 @@
 #include "data/shard_set.hpp"
 #include "tests/data/data_test.hpp"
 
+namespace {
+
+/// What HDF5 says of itself in this program: its own answer cannot be chosen.
+bool library_is_thread_safe = true;
+
+}  // namespace
+
+/// Stands in for H5is_library_threadsafe (the linker's --wrap).
+/// NOLINTNEXTLINE(bugprone-reserved-identifier, readability-identifier-naming)
+extern "C" herr_t __wrap_H5is_library_threadsafe(hbool_t* safe) {
+  *safe = library_is_thread_safe;
+  return 0;
+}
+
 namespace gondola {
 namespace {
 
@@ -120,6 +134,18 @@ TEST_F(ImageSources, plain_foreign_files_are_read_past_hdf5) {
   const auto shards = ShardSet::open(path, Split::kTrain);
   EXPECT_TRUE(shards->shards()[0].file);
   EXPECT_EQ(read_ids(*shards, first_ids(10)), test_images(0, 10, 24));
+}
+
+TEST_F(ImageSources, a_library_without_thread_safety_reads_no_packed_images) {
+  const auto path = make_foreign("packed.h5", {10, 2, 3, 4}, H5T_NATIVE_UINT8, /*packed=*/true);
+  library_is_thread_safe = false;
+  const auto sentence =
+      complaint<DataError>([&] { (void)open_source(path, Split::kTrain, CacheKind::kNone); });
+  const auto plain = open_source(make_dataset("a.h5", 10), Split::kTrain, CacheKind::kNone);
+  library_is_thread_safe = true;
+  EXPECT_THAT(sentence,
+              AllOf(HasSubstr("packed.h5"), HasSubstr("thread safety"), HasSubstr("h5repack")));
+  EXPECT_EQ(read_ids(*plain, {9}), test_images(9, 1, 24));
 }
 
 TEST_F(ImageSources, shards_that_differ_are_refused) {
