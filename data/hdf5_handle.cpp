@@ -14,6 +14,10 @@
 namespace gondola::hdf5 {
 namespace {
 
+constexpr const char* kUnreadable = "is missing or unreadable";
+constexpr const char* kElsewhere =
+    "is a link into another file (h5copy -f ext copies what it points to)";
+
 /// ": " and HDF5's own words about the last failure, or nothing.
 std::string reason() {
   const std::string text = last_error();
@@ -37,6 +41,21 @@ Handle without_times(hid_t property_class) {
   Handle creation(H5Pcreate(property_class), H5Pclose);
   H5Pset_obj_track_times(creation.get(), false);
   return creation;
+}
+
+/// Properties to open a group or dataset with that follow no link into another file, not even half
+/// way along a link in this one. `met` tells whether there was one; it must outlive the opening.
+Handle within_the_file(hid_t property_class, bool& met) {
+  Handle access(H5Pcreate(property_class), H5Pclose);
+  const auto refuse = [](const char*, const char*, const char*, const char*, unsigned*, hid_t,
+                         void* out) -> herr_t {
+    *static_cast<bool*>(out) = true;
+    return -1;
+  };
+  if (!access || H5Pset_elink_cb(access.get(), refuse, &met) < 0) {
+    throw IoError("cannot prepare HDF5 to open objects" + reason());
+  }
+  return access;
 }
 
 Handle open_existing(const std::string& path, unsigned flags) {
@@ -369,9 +388,11 @@ std::vector<std::string> link_names(hid_t group) {
 
 Handle open_group(hid_t parent, const std::string& name) {
   silence_errors();
-  Handle group(H5Gopen2(parent, name.c_str(), H5P_DEFAULT), H5Gclose);
+  bool elsewhere = false;
+  const Handle access = within_the_file(H5P_GROUP_ACCESS, elsewhere);
+  Handle group(H5Gopen2(parent, name.c_str(), access.get()), H5Gclose);
   if (!group) {
-    fail_to_read(parent, "group " + name, "is missing or unreadable");
+    fail_to_read(parent, "group " + name, elsewhere ? kElsewhere : kUnreadable);
   }
   return group;
 }
@@ -482,10 +503,12 @@ DatasetInfo describe_dataset(hid_t dataset, const std::string& name) {
 
 Handle open_dataset(hid_t parent, const std::string& name) {
   silence_errors();
-  Handle dataset(has_link(parent, name) ? H5Dopen2(parent, name.c_str(), H5P_DEFAULT) : -1,
+  bool elsewhere = false;
+  const Handle access = within_the_file(H5P_DATASET_ACCESS, elsewhere);
+  Handle dataset(has_link(parent, name) ? H5Dopen2(parent, name.c_str(), access.get()) : -1,
                  H5Dclose);
   if (!dataset) {
-    fail_to_read(parent, "dataset " + name, "is missing or unreadable");
+    fail_to_read(parent, "dataset " + name, elsewhere ? kElsewhere : kUnreadable);
   }
   return dataset;
 }

@@ -77,7 +77,7 @@ void silence_errors() noexcept;
 /// Names of the links of a group, sorted by name. @throws DataError
 [[nodiscard]] std::vector<std::string> link_names(hid_t group);
 
-/// @throws DataError
+/// @throws DataError where it is missing or lies in another file
 [[nodiscard]] Handle open_group(hid_t parent, const std::string& name);
 /// @throws IoError
 [[nodiscard]] Handle create_group(hid_t parent, const std::string& name);
@@ -137,7 +137,7 @@ struct DatasetInfo {
 /// read or allocated. @throws DataError where it is no dataset, or larger than the file can hold
 [[nodiscard]] DatasetInfo describe_dataset(hid_t dataset, const std::string& name);
 
-/// @throws DataError
+/// @throws DataError where it is missing or lies in another file
 [[nodiscard]] Handle open_dataset(hid_t parent, const std::string& name);
 
 /// Writes `values` as a new contiguous dataset of the given shape. @throws IoError

@@ -197,6 +197,42 @@ TEST_F(DatasetFiles, images_kept_in_other_files_are_refused) {
   EXPECT_THAT(refusal(path), HasSubstr("in other files"));
 }
 
+TEST_F(DatasetFiles, links_into_other_files_are_not_followed) {
+  make_dataset("whole.h5", 4);
+  const auto with_links = [&](const char* name, const auto& add) {
+    auto file = hdf5::create_file(in_folder(name));
+    add(file.get());
+    file.close();
+    return in_folder(name);
+  };
+  const auto external = [](hid_t parent, const char* name, const char* object) {
+    ASSERT_GE(H5Lcreate_external("whole.h5", object, parent, name, H5P_DEFAULT, H5P_DEFAULT), 0);
+  };
+  EXPECT_THAT(
+      refusal(with_links("group.h5", [&](hid_t file) { external(file, "train", "/train"); })),
+      AllOf(HasSubstr("group train"), HasSubstr("group.h5"), HasSubstr("into another file")));
+  EXPECT_THAT(
+      refusal(with_links("data.h5",
+                         [&](hid_t file) {
+                           const auto group = hdf5::create_group(file, "train");
+                           external(group.get(), "images", "/train/images");
+                         })),
+      AllOf(HasSubstr("dataset images"), HasSubstr("data.h5"), HasSubstr("into another file")));
+  EXPECT_THAT(refusal(with_links("detour.h5",
+                                 [&](hid_t file) {
+                                   external(file, "other", "/");
+                                   H5Lcreate_soft("/other/train", file, "train", H5P_DEFAULT,
+                                                  H5P_DEFAULT);
+                                 })),
+              AllOf(HasSubstr("group train"), HasSubstr("into another file")));
+  EXPECT_THAT(refusal(with_links("nowhere.h5",
+                                 [&](hid_t file) {
+                                   H5Lcreate_soft("/nowhere", file, "train", H5P_DEFAULT,
+                                                  H5P_DEFAULT);
+                                 })),
+              HasSubstr("missing or unreadable"));
+}
+
 TEST_F(DatasetFiles, parts_that_do_not_fit_the_images_are_refused) {
   const auto replace = [&](const char* name, const char* part, auto values,
                            std::vector<std::int64_t> shape) {
