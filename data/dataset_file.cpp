@@ -127,6 +127,12 @@ void DatasetFile::open_split(Split split) {
   info.channels = images.shape[1];
   info.height = images.shape[2];
   info.width = images.shape[3];
+  if (info.image_bytes() > kMostImageBytes || info.images > kMostImages) {
+    refuse(path_, prefix + "images has the shape " + shape_text(images.shape) +
+                      ", but an image has at most " + std::to_string(kMostImageBytes) +
+                      " bytes and a split at most " + std::to_string(kMostImages) +
+                      " images; import smaller images, or into several files");
+  }
   info.contiguous = images.contiguous;
   info.offset_bytes = images.offset_bytes;
   info.images_checksum = checksum_of(prefix + "images");
@@ -145,13 +151,14 @@ void DatasetFile::open_split(Split split) {
   }
 
   if (hdf5::has_link(open.group.get(), "mean_image")) {
-    std::vector<std::int64_t> shape;
-    info.mean_image = hdf5::read_dataset<double>(open.group.get(), "mean_image", &shape);
-    if (shape != std::vector<std::int64_t>{info.channels, info.height, info.width}) {
-      refuse(path_, prefix + "mean_image has the shape " + shape_text(shape) + " but an image is " +
-                        shape_text({info.channels, info.height, info.width}) +
+    const auto dataset = hdf5::open_dataset(open.group.get(), "mean_image");
+    const auto mean = hdf5::describe_dataset(dataset.get(), prefix + "mean_image");
+    if (mean.shape != std::vector<std::int64_t>{info.channels, info.height, info.width}) {
+      refuse(path_, prefix + "mean_image has the shape " + shape_text(mean.shape) +
+                        " but an image is " + shape_text({info.channels, info.height, info.width}) +
                         "; import the data again");
     }
+    info.mean_image = hdf5::read_dataset<double>(open.group.get(), "mean_image");
     const auto outside = std::find_if_not(info.mean_image.begin(), info.mean_image.end(),
                                           [](double value) { return value >= 0 && value <= 1; });
     if (outside != info.mean_image.end()) {

@@ -75,6 +75,15 @@ DatasetWriter::DatasetWriter(const std::string& path, DatasetPlan plan)
       plan_.test_images < 0 || plan_.train_images + plan_.test_images < 1) {
     throw DataError(path + " would hold no image; give a source that has some");
   }
+  if (plan_.channels > kMostImageBytes / plan_.height / plan_.width ||
+      std::max(plan_.train_images, plan_.test_images) > kMostImages) {
+    throw DataError(
+        path_ + " would hold " + std::to_string(std::max(plan_.train_images, plan_.test_images)) +
+        " images of " + std::to_string(plan_.channels) + "x" + std::to_string(plan_.height) + "x" +
+        std::to_string(plan_.width) + ", but an image has at most " +
+        std::to_string(kMostImageBytes) + " bytes and a split at most " +
+        std::to_string(kMostImages) + " images; import smaller images, or into several files");
+  }
   state(Split::kTrain).planned = plan_.train_images;
   state(Split::kTrain).labelled = plan_.train_labels;
   state(Split::kTest).planned = plan_.test_images;

@@ -16,6 +16,10 @@ enum class Split { kTrain, kTest };
 /// "train" or "test": the group of the split in a dataset file.
 [[nodiscard]] const char* split_name(Split split);
 
+/// Sizes beyond these are refused before memory is taken: they are a slip or a trap.
+inline constexpr std::int64_t kMostImageBytes = std::int64_t{1} << 28;  ///< 16384 x 16384 in grey.
+inline constexpr std::int64_t kMostImages = std::int64_t{1} << 28;      ///< In a split of one file.
+
 /// What is known of the images of one split. N images of C x H x W bytes.
 struct SourceInfo {
   std::string name;  ///< What to call it in messages: path and split.

@@ -125,11 +125,13 @@ void require_intact(const DatasetSummary& summary) {
 }
 
 void write_contact_sheet(const std::string& dataset_path, const std::filesystem::path& picture) {
-  constexpr std::int64_t kMostImages = 64;
+  constexpr std::int64_t kMostSheetImages = 64;
+  constexpr std::int64_t kMostSheetBytes = 1 << 26;
   const DatasetFile file(dataset_path);
   const Split split = file.split(Split::kTrain) != nullptr ? Split::kTrain : Split::kTest;
   const SplitInfo& info = *file.split(split);
-  const std::int64_t count = std::min(kMostImages, info.images);
+  const std::int64_t count = std::clamp<std::int64_t>(kMostSheetBytes / info.image_bytes(), 1,
+                                                      std::min(kMostSheetImages, info.images));
   std::vector<std::uint8_t> images(static_cast<std::size_t>(count * info.image_bytes()));
   file.read_images(split, 0, count, images);
   const ContactSheet sheet =

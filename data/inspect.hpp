@@ -46,8 +46,9 @@ void print_summary(const DatasetSummary& summary, std::ostream& out);
 /// @throws DataError that names the first dataset that differs
 void require_intact(const DatasetSummary& summary);
 
-/// Writes the first 64 images of the training split (of the test split where there is no other) as
-/// one picture. @throws as DatasetFile does, IoError
+/// Writes the first 64 images of the training split (of the test split where there is no other),
+/// fewer where they are larger than a mebibyte, as one picture. @throws as DatasetFile does,
+/// IoError
 void write_contact_sheet(const std::string& dataset_path, const std::filesystem::path& picture);
 
 }  // namespace gondola

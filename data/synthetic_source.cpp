@@ -74,6 +74,14 @@ void draw(std::int64_t index, std::int64_t channels, std::int64_t height, std::i
   }
 }
 
+[[noreturn]] void refuse(const std::string& path) {
+  throw ConfigError("data.path = " + path +
+                    " is no synthetic dataset; write synthetic:<images>x<channels>x<height>x"
+                    "<width>, for example synthetic:1000x1x28x28, with at most " +
+                    std::to_string(kMostImages) + " images of at most " +
+                    std::to_string(kMostImageBytes) + " bytes");
+}
+
 /// The four numbers of N x C x H x W. @throws ConfigError
 std::array<std::int64_t, 4> parse_sizes(const std::string& path) {
   std::array<std::int64_t, 4> sizes{};
@@ -82,14 +90,15 @@ std::array<std::int64_t, 4> parse_sizes(const std::string& path) {
   for (std::size_t i = 0; i < sizes.size(); ++i) {
     const auto [after, error] = std::from_chars(at, end, sizes[i]);
     const bool separated = i + 1 == sizes.size() ? after == end : after != end && *after == 'x';
-    constexpr std::int64_t kMostImages = 1LL << 40, kMostSize = 1 << 14;
+    constexpr std::int64_t kMostSize = 1 << 14;
     if (error != std::errc{} || !separated || sizes[i] < 1 ||
         sizes[i] > (i == 0 ? kMostImages : kMostSize)) {
-      throw ConfigError("data.path = " + path +
-                        " is no synthetic dataset; write synthetic:<images>x<channels>x<height>x"
-                        "<width>, for example synthetic:1000x1x28x28");
+      refuse(path);
     }
     at = after + 1;
+  }
+  if (sizes[1] * sizes[2] * sizes[3] > kMostImageBytes) {
+    refuse(path);
   }
   return sizes;
 }
@@ -112,9 +121,11 @@ std::unique_ptr<SyntheticSource> SyntheticSource::open(const std::string& path, 
     info.labels.push_back(blob_count(numbers) - 1);
   }
 
-  constexpr std::int64_t kMeanImages = 4096;
-  const std::int64_t averaged = std::min(info.images, kMeanImages);
-  std::vector<std::uint8_t> image(static_cast<std::size_t>(channels * height * width));
+  constexpr std::int64_t kMeanImages = 4096, kMeanBytes = 1 << 24;
+  const std::int64_t image_bytes = channels * height * width;
+  const std::int64_t averaged =
+      std::clamp<std::int64_t>(kMeanBytes / image_bytes, 1, std::min(info.images, kMeanImages));
+  std::vector<std::uint8_t> image(static_cast<std::size_t>(image_bytes));
   std::vector<std::uint64_t> sums(image.size());
   for (std::int64_t id = 0; id < averaged; ++id) {
     draw(first + id, channels, height, width, image.data());

@@ -14,7 +14,8 @@ namespace gondola {
 /// Smooth blobs on a dark ground, for smoke runs: image `id` is a pure function of its id and size,
 /// in integer arithmetic, so every rank on every machine makes the same one. The label is the
 /// number of blobs less one, 0..3. Of `synthetic:<N>x<C>x<H>x<W>` the training split has N images
-/// and the test split the ceil(N/10) that follow. The mean image is that of at most the first 4096.
+/// and the test split the ceil(N/10) that follow. The mean image is that of the first 4096,
+/// of fewer where these have more than 16 MiB.
 class SyntheticSource final : public ImageSource {
  public:
   /// @throws ConfigError where the description is none

@@ -10,9 +10,10 @@ ContactSheet make_contact_sheet(std::span<const std::uint8_t> images, std::int64
                                 std::int64_t channels, std::int64_t height, std::int64_t width) {
   assert(n >= 1 && static_cast<std::int64_t>(images.size()) == n * channels * height * width);
   constexpr std::int64_t kGap = 2;
-  constexpr std::int64_t kLeastWidth = 32;
+  constexpr std::int64_t kLeastSide = 32;
 
-  const std::int64_t zoom = std::max<std::int64_t>(1, (kLeastWidth + width - 1) / width);
+  const std::int64_t side = std::max(width, height);
+  const std::int64_t zoom = std::max<std::int64_t>(1, (kLeastSide + side - 1) / side);
   const auto columns = static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(n))));
   const std::int64_t rows = (n + columns - 1) / columns;
   const std::int64_t cell_width = zoom * width + kGap;

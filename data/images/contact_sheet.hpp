@@ -13,7 +13,7 @@ struct ContactSheet {
 };
 
 /// Lays images [n, C, H, W] out in a nearly square grid, row by row, on white with 2 pixels between
-/// them, each pixel drawn as a square of whole size so that an image is at least 32 pixels wide.
+/// them, each pixel drawn as a square of whole size so that an image's longer side is at least 32.
 /// Grey for C = 1, RGB for C = 3, else the first channel in grey. REQUIRES n >= 1.
 [[nodiscard]] ContactSheet make_contact_sheet(std::span<const std::uint8_t> images, std::int64_t n,
                                               std::int64_t channels, std::int64_t height,

@@ -130,6 +130,12 @@ OpenSplit open_split(Split split, const Parts& parts, std::int64_t limit) {
   open.channels = shape.size() == 4 ? shape[1] : 1;
   open.height = shape[shape.size() - 2];
   open.width = shape[shape.size() - 1];
+  if (open.channels * open.height * open.width > kMostImageBytes) {
+    throw DataError(parts.images + " announces images of " +
+                    std::to_string(open.channels * open.height * open.width) +
+                    " bytes, more than the " + std::to_string(kMostImageBytes) +
+                    " that an image may have; check which file it is");
+  }
   if (!parts.labels.empty()) {
     open.labels.emplace(parts.labels);
     if (open.labels->shape() != std::vector<std::int64_t>{open.available}) {

@@ -1,5 +1,6 @@
 #include "data/dataset_file.hpp"
 
+#include <array>
 #include <cmath>
 
 #include "tests/data/data_test.hpp"
@@ -178,6 +179,39 @@ TEST_F(DatasetFiles, images_without_stored_bytes_are_refused) {
                               H5Dclose);
   }
   EXPECT_THAT(refusal(path), AllOf(HasSubstr("/train/images"), HasSubstr("more than its file")));
+}
+
+TEST_F(DatasetFiles, sizes_beyond_any_use_are_refused_before_memory_is_taken) {
+  // Chunks that were never written take no room, so the file is long enough for the claim.
+  const auto claim = [&](const char* name, std::array<hsize_t, 4> shape) {
+    auto file = hdf5::create_file(in_folder(name));
+    const std::vector<std::uint8_t> padding(100000);
+    hdf5::write_dataset<std::uint8_t>(file.get(), "padding", padding, std::vector{100000L});
+    const auto group = hdf5::create_group(file.get(), "train");
+    const hdf5::Handle space(H5Screate_simple(4, shape.data(), nullptr), H5Sclose);
+    const hdf5::Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+    const std::array<hsize_t, 4> chunk = {1, 1, 1, 1};
+    H5Pset_chunk(creation.get(), 4, chunk.data());
+    const hdf5::Handle images(H5Dcreate2(group.get(), "images", H5T_NATIVE_UINT8, space.get(),
+                                         H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+                              H5Dclose);
+    return in_folder(name);
+  };
+  EXPECT_THAT(refusal(claim("large.h5", {1, 2, 16384, 16384})),
+              AllOf(HasSubstr("[1, 2, 16384, 16384]"), HasSubstr("268435456 bytes")));
+  EXPECT_THAT(refusal(claim("many.h5", {(1 << 28) + 1, 1, 1, 1})),
+              AllOf(HasSubstr("[268435457, 1, 1, 1]"), HasSubstr("268435456 images")));
+  EXPECT_NO_THROW(DatasetFile(claim("largest.h5", {1, 1, 16384, 16384})));
+}
+
+TEST_F(DatasetFiles, a_plan_beyond_any_use_is_refused) {
+  for (const DatasetPlan& plan :
+       {DatasetPlan{.channels = 2, .height = 16384, .width = 16384, .train_images = 1},
+        DatasetPlan{.channels = 1, .height = 1, .width = 1, .test_images = (1 << 28) + 1}}) {
+    EXPECT_THAT(complaint<DataError>([&] { DatasetWriter writer(in_folder("a.h5"), plan); }),
+                AllOf(HasSubstr("a.h5"), HasSubstr("at most 268435456")));
+  }
+  EXPECT_THAT(listing(), ElementsAre());
 }
 
 TEST_F(DatasetFiles, images_kept_in_other_files_are_refused) {

@@ -2,6 +2,8 @@
 
 #include <zlib.h>
 
+#include <random>
+
 #include "data/checksum.hpp"
 #include "data/dataset_file.hpp"
 #include "data/images/resize.hpp"
@@ -167,6 +169,16 @@ TEST_F(IdxImports, other_files_are_refused) {
   EXPECT_THAT(refusal<DataError>({"train-images"}), HasSubstr("truncated"));
   write_bytes("train-images", idx({1, 2, 2}, {1, 2, 3, 4, 5}));
   EXPECT_THAT(refusal<DataError>({"train-images"}), HasSubstr("goes on"));
+}
+
+TEST_F(IdxImports, an_image_beyond_any_use_is_refused_before_memory_is_taken) {
+  std::string packed_well =
+      idx({1, 16385, 16384}, {});  // a header that its length could be true to
+  std::minstd_rand random;
+  for (int i = 0; i < 300000; ++i) packed_well += static_cast<char>(random() >> 16);
+  write_packed("train-images.gz", packed_well);
+  EXPECT_THAT(refusal<DataError>({"train-images.gz"}),
+              AllOf(HasSubstr("announces images of 268451840 bytes"), HasSubstr("268435456")));
 }
 
 TEST_F(IdxImports, parts_that_do_not_belong_together_are_refused) {

@@ -260,10 +260,19 @@ TEST(SyntheticSource, the_mean_image_is_that_of_the_images) {
   }
 }
 
+TEST(SyntheticSource, the_mean_of_large_images_is_that_of_16_mebibytes_of_them) {
+  const auto source = open_source("synthetic:50x1x1024x1024", Split::kTrain, CacheKind::kNone);
+  constexpr std::size_t kCentre = 512 * 1024 + 512;
+  double sum = 0;
+  for (std::int64_t id = 0; id < 16; ++id) sum += read_ids(*source, {id})[kCentre];
+  EXPECT_NEAR(source->mean_image()[kCentre], sum / (255 * 16), 1e-15);
+}
+
 TEST(SyntheticSource, other_descriptions_are_refused) {
   for (const char* path : {"synthetic:", "synthetic:10", "synthetic:10x1x28", "synthetic:0x1x28x28",
                            "synthetic:10x1x28x28x2", "synthetic:10x1x28x-3", "synthetic:axbxcxd",
-                           "synthetic:10x1x28x28 ", "synthetic:10x1x99999999x28"}) {
+                           "synthetic:10x1x28x28 ", "synthetic:10x1x99999999x28",
+                           "synthetic:268435457x1x1x1", "synthetic:1x2x16384x16384"}) {
     EXPECT_THAT(
         complaint<ConfigError>([&] { (void)open_source(path, Split::kTrain, CacheKind::kNone); }),
         AllOf(HasSubstr(path), HasSubstr("synthetic:1000x1x28x28")));

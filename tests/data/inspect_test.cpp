@@ -101,6 +101,12 @@ TEST_F(Inspection, a_contact_sheet_shows_images_in_rows) {
   EXPECT_EQ(at(80, 40), 255) << "no sixth image";
 }
 
+TEST_F(Inspection, a_narrow_image_is_not_drawn_larger_than_it_must_be) {
+  const auto sheet = make_contact_sheet(std::vector<std::uint8_t>(20), 1, 1, 20, 1);
+  EXPECT_EQ(sheet.width, 2 * 1 + 4) << "the longer side of 20 is drawn twice as large";
+  EXPECT_EQ(sheet.height, 2 * 20 + 4);
+}
+
 TEST_F(Inspection, colours_are_interleaved) {
   const std::vector<std::uint8_t> planes = {1, 2, 3};
   const auto sheet = make_contact_sheet(planes, 1, 3, 1, 1);
