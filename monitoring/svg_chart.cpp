@@ -15,6 +15,9 @@ namespace {
 constexpr double kBarWidth = 640.0;
 constexpr double kBarHeight = 36.0;
 constexpr std::size_t kSlices = 300;
+constexpr double kLargest = 1e300;  // what is beyond it is drawn like what is infinite: not at all
+
+bool drawable(const ChartPoint& point) { return std::abs(point.y) <= kLargest; }
 
 /// A range of values laid over a range of the picture.
 struct Axis {
@@ -23,8 +26,9 @@ struct Axis {
   bool logarithmic = false;
 
   [[nodiscard]] double at(double value) const {
-    const double share =
-        logarithmic ? std::log(value / low) / std::log(high / low) : (value - low) / (high - low);
+    const double share = logarithmic
+                             ? (std::log(value) - std::log(low)) / (std::log(high) - std::log(low))
+                             : (value - low) / (high - low);
     return pixel_low + share * (pixel_high - pixel_low);
   }
 };
@@ -41,15 +45,18 @@ double round_step(double span, double wanted) {
 
 std::vector<double> linear_ticks(const Axis& axis) {
   const double step = round_step(axis.high - axis.low, 5.0);
+  const double first = std::ceil(axis.low / step - 1e-9);
+  const double last = std::floor(axis.high / step + 1e-9);
+  const auto count = static_cast<int>(last - first) + 1;
   std::vector<double> ticks;
-  for (double k = std::ceil(axis.low / step - 1e-9); k * step <= axis.high + step * 1e-9; ++k) {
-    ticks.push_back(k * step + 0.0);  // never -0
+  for (int i = 0; i < count; ++i) {
+    ticks.push_back((first + i) * step + 0.0);  // never -0
   }
   return ticks;
 }
 
 std::vector<double> log_ticks(const Axis& axis) {
-  const double decades = std::log10(axis.high / axis.low);
+  const double decades = std::log10(axis.high) - std::log10(axis.low);
   const auto stride = std::max(1.0, std::ceil(decades / 6.0));
   std::vector<double> ticks;
   for (double power = std::floor(std::log10(axis.low)); std::pow(10.0, power) <= axis.high;
@@ -72,7 +79,7 @@ std::vector<ChartPoint> thinned(const std::vector<ChartPoint>& points) {
     const auto first = slice * points.size() / kSlices;
     const auto last = (slice + 1) * points.size() / kSlices;
     for (auto i = first; i < last; ++i) {
-      if (std::isfinite(points[i].y)) finite.push_back(points[i]);
+      if (drawable(points[i])) finite.push_back(points[i]);
     }
     if (finite.empty()) {
       kept.push_back(points[first]);
@@ -86,6 +93,13 @@ std::vector<ChartPoint> thinned(const std::vector<ChartPoint>& points) {
   return kept;
 }
 
+/// Where an axis of these values ends: `room` beyond the lowest where they are equal, or so close
+/// together that ticks between them would be lost in rounding.
+double end_of(double low, double high, double room) {
+  const double narrowest = std::max(1e-300, 1e-9 * std::max(std::abs(low), std::abs(high)));
+  return high - low > narrowest ? high : low + std::max(room, 2.0 * narrowest);
+}
+
 struct Axes {
   Axis x, y;
   bool empty = true;
@@ -96,7 +110,7 @@ Axes fit_axes(const LineChart& chart) {
   double x_low = kInfinity, x_high = -kInfinity, y_low = kInfinity, y_high = -kInfinity;
   for (const auto& curve : chart.curves) {
     for (const auto& point : curve.points) {
-      if (!std::isfinite(point.y)) continue;
+      if (!drawable(point)) continue;
       x_low = std::min(x_low, point.x);
       x_high = std::max(x_high, point.x);
       y_low = std::min(y_low, point.y);
@@ -108,7 +122,7 @@ Axes fit_axes(const LineChart& chart) {
   if (axes.empty) return axes;
 
   const auto& frame = chart.frame;
-  axes.x = {x_low, x_high > x_low ? x_high : x_low + 1.0, frame.left, frame.width - frame.right};
+  axes.x = {x_low, end_of(x_low, x_high, /*room=*/1.0), frame.left, frame.width - frame.right};
   axes.y = {y_low, y_high, frame.height - frame.bottom, frame.top};
   axes.y.logarithmic = chart.y_log_if_it_helps && y_low > 0.0 && y_high >= 10.0 * y_low;
   if (axes.y.logarithmic) {
@@ -116,7 +130,7 @@ Axes fit_axes(const LineChart& chart) {
     axes.y.high *= 1.1;
   } else {
     if (chart.y_from_zero && y_low >= 0.0) axes.y.low = 0.0;
-    if (axes.y.high <= axes.y.low) axes.y.high = axes.y.low + std::max(1e-12, std::abs(axes.y.low));
+    axes.y.high = end_of(axes.y.low, axes.y.high, std::max(1e-12, std::abs(axes.y.low)));
     const double step = round_step(axes.y.high - axes.y.low, 5.0);
     axes.y.low = std::floor(axes.y.low / step + 1e-9) * step;
     axes.y.high = std::ceil(axes.y.high / step - 1e-9) * step;
@@ -148,7 +162,7 @@ std::string draw_curve(const Curve& curve, std::size_t place, const Axes& axes) 
   bool pen_down = false;
   const auto points = thinned(curve.points);
   for (const auto& point : points) {
-    if (!std::isfinite(point.y)) {
+    if (!drawable(point)) {
       pen_down = false;
       continue;
     }

@@ -5,7 +5,7 @@
 
 namespace gondola {
 
-/// One point of a curve; y may be NaN, which leaves a gap.
+/// One point of a curve; a y that is NaN, infinite or beyond 1e300 leaves a gap.
 struct ChartPoint {
   double x = 0.0;
   double y = 0.0;

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
+#include <set>
 #include <sstream>
 
 namespace gondola {
@@ -10,6 +12,17 @@ namespace {
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
+}
+
+/// Where the lines of the y axis' ticks lie, as text.
+std::vector<std::string> grid_lines(const std::string& svg) {
+  const std::string mark = " y1=\"";
+  std::vector<std::string> places;
+  for (auto at = svg.find(mark); at != std::string::npos; at = svg.find(mark, at + 1)) {
+    const auto begin = at + mark.size();
+    places.push_back(svg.substr(begin, svg.find('"', begin) - begin));
+  }
+  return places;
 }
 
 // The frame is 640 x 280 with margins: x runs from 64 to 624, y from 252 (low) up to 28 (high).
@@ -64,6 +77,45 @@ TEST(LineChart, a_single_or_constant_value_can_be_drawn) {
     EXPECT_TRUE(contains(svg, "<circle")) << value;
     EXPECT_FALSE(contains(svg, "nan")) << svg;
     EXPECT_FALSE(contains(svg, "inf")) << svg;
+  }
+}
+
+TEST(LineChart, values_one_rounding_apart_can_be_drawn) {
+  const double loss = 7.674311195375836;
+  const double step = 9007199254740992;  // the doubles after it are 2 apart
+  for (const bool from_zero : {false, true}) {
+    const auto svg = draw_line_chart(
+        {.y_name = "loss",
+         .curves = {{.name = "a",
+                     .points = {{step, loss}, {step + 2, std::nextafter(loss, INFINITY)}}}},
+         .y_from_zero = from_zero});
+    EXPECT_LT(svg.size(), 5000u);
+    const auto lines = grid_lines(svg);
+    EXPECT_GE(lines.size(), 2u) << svg;
+    EXPECT_EQ(std::set(lines.begin(), lines.end()).size(), lines.size()) << svg;
+  }
+}
+
+TEST(LineChart, values_of_any_size_can_be_drawn) {
+  const double least = std::numeric_limits<double>::denorm_min();
+  const double most = std::numeric_limits<double>::max();
+  for (const std::vector<double>& values : {std::vector{least, 1.0, 1e300},
+                                            {1.0, most},
+                                            {-1e300, 1e300},
+                                            {1e300, 1e300},
+                                            {least, 2 * least},
+                                            {most}}) {
+    for (const bool log : {false, true}) {
+      Curve curve{.name = "a", .points = {}};
+      for (const double value : values) {
+        curve.points.push_back({static_cast<double>(curve.points.size()), value});
+      }
+      const auto svg =
+          draw_line_chart({.y_name = "y", .curves = {curve}, .y_log_if_it_helps = log});
+      EXPECT_LT(svg.size(), 5000u);
+      EXPECT_FALSE(contains(svg, "nan")) << svg;
+      EXPECT_FALSE(contains(svg, "inf")) << svg;
+    }
   }
 }
 
