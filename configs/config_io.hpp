@@ -28,7 +28,7 @@ struct LoadedConfig {
 /// How far load_config looks.
 enum class Check {
   kValues,    ///< Each value is of its type and in its range.
-  kWholeRun,  ///< Also what validate() asks, so that the user sees every problem at once.
+  kWholeRun,  ///< Also contradictions_of() it, so that the user sees every problem at once.
 };
 
 /// Builds a config from, in rising precedence: the defaults, the --config files in their order, the

@@ -98,26 +98,11 @@ std::vector<std::string> contradictions_of(const RunConfig& config) {
   return problems;
 }
 
-std::vector<std::string> problems_of(const RunConfig& config) {
-  std::vector<std::string> problems;
-  for (const auto& option : option_table()) {
-    if (auto problem = option.range_problem(config); !problem.empty()) {
-      problems.push_back(std::move(problem));
-    }
-  }
-  for (auto& problem : contradictions_of(config)) problems.push_back(std::move(problem));
-  return problems;
-}
-
 void throw_config_error(const std::vector<std::string>& problems) {
   if (problems.size() == 1) throw ConfigError(problems.front());
   std::string message = "the configuration has " + std::to_string(problems.size()) + " problems:";
   for (const auto& problem : problems) message += "\n  " + problem;
   throw ConfigError(message);
-}
-
-void validate(const RunConfig& config) {
-  if (const auto problems = problems_of(config); !problems.empty()) throw_config_error(problems);
 }
 
 void check_image_size(const RunConfig& config, std::int64_t channels, std::int64_t height,

@@ -9,15 +9,9 @@
 namespace gondola {
 
 /// What keeps a training run with this config from being possible, whatever its dataset and its
-/// ranks are: one sentence each, with the value seen and the cure.
-[[nodiscard]] std::vector<std::string> problems_of(const RunConfig& config);
-
-/// The part of problems_of() that is about several options at once; the ranges of single values are
-/// left out.
+/// ranks are, beside values out of their range: one sentence each about options that do not go
+/// together, with the value seen and the cure.
 [[nodiscard]] std::vector<std::string> contradictions_of(const RunConfig& config);
-
-/// @throws ConfigError with every problem of problems_of().
-void validate(const RunConfig& config);
 
 /// @throws ConfigError when the decoder cannot make images of C channels and H x W pixels.
 void check_image_size(const RunConfig& config, std::int64_t channels, std::int64_t height,
