@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <cstdint>
 
 #include "configs/value_text.hpp"
 
@@ -15,6 +16,12 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
+/// A bound in figures; one that is a whole number has no exponent.
+std::string bound(double value) {
+  const bool whole = value == std::trunc(value) && std::abs(value) <= 1e15;
+  return whole ? to_text(static_cast<std::int64_t>(value)) : to_text(value);
+}
+
 }  // namespace
 
 bool Range::contains(double value) const {
@@ -25,11 +32,11 @@ bool Range::contains(double value) const {
 std::string Range::in_words() const {
   const bool bounded_below = std::isfinite(low), bounded_above = std::isfinite(high);
   if (bounded_below && bounded_above) {
-    return (low_open ? "above " : "") + to_text(low) + " to " + (high_open ? "below " : "") +
-           to_text(high);
+    return (low_open ? "above " : "") + bound(low) + " to " + (high_open ? "below " : "") +
+           bound(high);
   }
-  if (bounded_below) return (low_open ? "> " : ">= ") + to_text(low);
-  if (bounded_above) return (high_open ? "< " : "<= ") + to_text(high);
+  if (bounded_below) return (low_open ? "> " : ">= ") + bound(low);
+  if (bounded_above) return (high_open ? "< " : "<= ") + bound(high);
   return "";
 }
 

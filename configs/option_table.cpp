@@ -186,9 +186,10 @@ void add_trainer_and_optimizer(std::vector<Option>& options) {
               {"Global batch B: images of an optimiser step over all ranks.", between(1, 16777216),
                "images"});
   trainer.add("steps", &T::steps, kMayDiffer,
-              {"Stop after this step; 0: trainer.epochs says when.", at_least(0), "steps"});
-  trainer.add("epochs", &T::epochs, kMayDiffer,
-              {"Stop after so many epochs; 0: trainer.steps says when.", at_least(0), "epochs"});
+              {"Stop after this step; 0: trainer.epochs says when.", between(0, 1e15), "steps"});
+  trainer.add(
+      "epochs", &T::epochs, kMayDiffer,
+      {"Stop after so many epochs; 0: trainer.steps says when.", between(0, 1e6), "epochs"});
   trainer.add("precision", &T::precision, kMustAgree, {"Arithmetic of the model."});
   trainer.add(
       "accumulate", &T::accumulate, kMustAgree,
