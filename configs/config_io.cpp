@@ -39,11 +39,16 @@ void give(Settings& source, const std::string& name, Setting setting, Problems& 
                      "): keep one");
 }
 
+/// Whether a source says how long to train in this unit; 0 leaves that to the other one.
+bool says_length(const Settings& source, const std::string& name) {
+  const auto given = source.find(name);
+  return given != source.end() && given->second.text.find_first_not_of('0') != std::string::npos;
+}
+
 /// Puts the settings of a source over those of the sources before it.
 void put_over(Settings& all, const Settings& source) {
-  const bool steps = source.contains("trainer.steps"), epochs = source.contains("trainer.epochs");
-  if (steps && !epochs) all.erase("trainer.epochs");
-  if (epochs && !steps) all.erase("trainer.steps");
+  if (says_length(source, "trainer.steps")) all.erase("trainer.epochs");
+  if (says_length(source, "trainer.epochs")) all.erase("trainer.steps");
   for (const auto& [name, setting] : source) all[name] = setting;
 }
 

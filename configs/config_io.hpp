@@ -34,7 +34,7 @@ enum class Check {
 /// Builds a config from, in rising precedence: the defaults, the --config files in their order, the
 /// environment (GONDOLA_SECTION_KEY), the command line (--section.key value, --resume =
 /// --run.resume). trainer.steps and trainer.epochs stand for each other: one of them drops the
-/// other of a lower precedence.
+/// other of a lower precedence, unless it is 0.
 ///
 /// A --config is a file, or the bare name of a preset: NAME.ini in the folder $GONDOLA_PRESETS or
 /// in that of the program.

@@ -110,6 +110,18 @@ TEST(LoadConfig, steps_and_epochs_of_a_higher_precedence_replace_one_another) {
               HasSubstr("trainer.steps = 3 and trainer.epochs = 2 contradict each other"));
 }
 
+TEST(LoadConfig, a_length_of_0_replaces_nothing) {
+  const auto epochs = ini_file("epochs.ini", "[trainer]\nepochs = 500\n");
+  const auto kept = loaded({"--config", epochs, "--trainer.steps", "0"});
+  EXPECT_EQ(kept.trainer.steps, 0);
+  EXPECT_EQ(kept.trainer.epochs, 500);
+  const auto steps = ini_file("steps.ini", "[trainer]\nsteps = 20\nepochs = 0\n");
+  const auto replaced = loaded({"--config", epochs, "--config", steps});
+  EXPECT_EQ(replaced.trainer.steps, 20);
+  EXPECT_EQ(replaced.trainer.epochs, 0);
+  EXPECT_EQ(loaded({"--config", steps, "--trainer.epochs", "0"}).trainer.steps, 20);
+}
+
 TEST(LoadConfig, switches_are_told_apart_from_options) {
   const auto none = load_config(Args{}, {});
   EXPECT_FALSE(none.help || none.print_config || none.dry_run);
