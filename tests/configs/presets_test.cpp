@@ -1,11 +1,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "configs/config_io.hpp"
 #include "configs/errors.hpp"
+#include "configs/option_table.hpp"
 #include "configs/preset_file.hpp"
 #include "configs/validate_config.hpp"
 
@@ -58,35 +62,61 @@ TEST(Presets, the_runs_of_the_paper_are_all_there) {
   EXPECT_NO_THROW(check_image_size(preset("conv_lsun128"), 3, 128, 128));
 }
 
-TEST(Presets, the_small_budget_runs_have_the_reference_s_hyper_parameters) {
-  struct Curve {
-    std::string name;
-    std::int64_t steps, width;
-    double step_size;  // 0: auto
-    std::int64_t inner_steps;
-    bool detach;
-  };
-  for (const auto& curve :
-       std::vector<Curve>{{"conv_gon_fashion", 1000, 16, 0, 1, false},
-                          {"conv_gon_mnist", 1000, 16, 0, 1, false},
-                          {"conv_gon_cifar10", 1000, 16, 0, 1, false},
-                          {"conv_gon_fashion_5k", 5000, 16, 0, 1, false},
-                          {"conv_detach1_fashion", 1000, 16, 0, 1, true},
-                          {"conv_detach10_fashion", 1000, 16, 0.1 / (64 * 1024), 10, true},
-                          {"implicit_fashion_h256", 600, 256, 0, 1, false},
-                          {"implicit_mnist_h32", 600, 32, 0, 1, false},
-                          {"implicit_cifar10_h128", 300, 128, 0, 1, false}}) {
-    SCOPED_TRACE(curve.name);
-    const auto config = preset("curves/" + curve.name);
-    const bool conv = curve.name.starts_with("conv");
-    EXPECT_EQ(config.trainer.steps, curve.steps);
-    EXPECT_EQ(conv ? config.model.filters : config.model.hidden, curve.width);
+TEST(Presets, the_small_budget_runs_are_those_of_the_reference_curves) {
+  const char* shared = std::getenv("GONDOLA_SHARED");
+  const auto path = std::string(shared == nullptr ? "" : shared) + "/golden/curves.json";
+  if (shared == nullptr || !std::filesystem::exists(path)) {
+    GTEST_SKIP() << "the reference curves are not here: GONDOLA_SHARED names no folder with "
+                    "golden/curves.json";
+  }
+  const auto reference = nlohmann::json::parse(std::ifstream(path));
+  EXPECT_THAT(reference.at("about").at("optimiser"),
+              testing::StartsWith("Adam lr 1e-4, betas .9 .999, eps 1e-8, batch 64, float32"));
+  for (const auto& name : preset_names(kFolder + "/curves")) {
+    SCOPED_TRACE(name);
+    const auto config = preset("curves/" + name);
+    const auto& curve = reference.at("curves").at(name).at("config");
+    const bool conv = curve.at("method") == "gon";
     EXPECT_EQ(config.model.decoder, conv ? DecoderKind::kConv : DecoderKind::kSiren);
-    EXPECT_DOUBLE_EQ(config.latent.step_size, curve.step_size);
-    EXPECT_EQ(config.latent.steps, curve.inner_steps);
-    EXPECT_EQ(config.latent.detach, curve.detach);
-    EXPECT_EQ(config.model.layers, 4);
+    EXPECT_EQ(value_of(config, "model.activation"), curve.at("activation"));
+    EXPECT_EQ(config.latent.size, curve.at("latent"));
+    EXPECT_EQ(config.latent.steps, curve.value("steps", 1));
+    EXPECT_EQ(config.latent.detach, curve.value("detach", false));
+    EXPECT_EQ(config.latent.origin_stddev, 0);
+    if (conv) {
+      EXPECT_EQ(config.model.filters, curve.at("ngf"));
+      EXPECT_EQ(config.model.batch_norm, BatchNormMode::kSync);
+    } else {
+      EXPECT_EQ(config.model.hidden, curve.at("hidden"));
+      EXPECT_EQ(config.model.layers, curve.at("hidden_layers"));
+      EXPECT_EQ(config.model.w0, curve.at("w0"));
+    }
+    const std::int64_t size = curve.at("size"), channels = curve.at("channels");
+    EXPECT_NO_THROW(check_image_size(config, channels, size, size));
+    const auto summed = static_cast<double>(conv ? size * size : channels);
+    const double published = 1.0 / (static_cast<double>(config.trainer.batch_size) * summed);
+    const double step_size = config.latent.step_size == 0 ? published : config.latent.step_size;
+    EXPECT_DOUBLE_EQ(step_size, curve.value("inner_lr", 1.0) * curve.at("step_size").get<double>());
+
+    EXPECT_EQ(config.trainer.steps, curve.at("steps_total"));
+    EXPECT_EQ(config.trainer.batch_size, curve.at("batch"));
+    EXPECT_EQ(config.trainer.accumulate, 1);
     EXPECT_EQ(config.trainer.precision, Precision::kFloat32);
+    EXPECT_EQ(config.optimizer.learning_rate, curve.at("lr"));
+    EXPECT_EQ(config.optimizer.beta1, 0.9);
+    EXPECT_EQ(config.optimizer.beta2, 0.999);
+    EXPECT_EQ(config.optimizer.epsilon, 1e-8);
+    EXPECT_EQ(config.optimizer.schedule, Schedule::kConstant);
+    EXPECT_EQ(config.optimizer.clip_norm, 0);
+  }
+}
+
+TEST(Presets, the_small_budget_runs_are_evaluated_as_the_reference_curves_are) {
+  const auto names = preset_names(kFolder + "/curves");
+  EXPECT_EQ(names.size(), 9u);
+  for (const auto& name : names) {
+    SCOPED_TRACE(name);
+    const auto config = preset("curves/" + name);
     EXPECT_EQ(config.evaluation.statistics, EvaluationStatistics::kBatch);
     EXPECT_EQ(config.evaluation.images, 1000);
     EXPECT_EQ(config.evaluation.group_images, 100);
