@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <string>
@@ -219,13 +218,17 @@ std::optional<std::string> file_of_run(const fs::path& path) {
   return read_text_file(path);
 }
 
-/// How many ranks the run has now, from the scrape targets; empty where it has no endpoints.
+/// How many ranks the run has had, by their logs: every rank has one, and keeps it where the run
+/// goes on with fewer. Empty where there are none.
 std::string describe_world(const fs::path& run_folder) {
-  const auto text = file_of_run(run_folder / "prometheus" / "targets.json");
-  if (!text) return "";
-  const auto targets = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
-  if (!targets.is_array() || targets.empty()) return "";
-  return fmt::format("{} {}", targets.size(), targets.size() == 1 ? "rank" : "ranks");
+  std::error_code none;
+  std::size_t ranks = 0;
+  for (const auto& entry : fs::directory_iterator(run_folder / "logs", none)) {
+    const auto name = entry.path().filename().string();
+    if (name.starts_with("rank-") && name.ends_with(".log")) ++ranks;
+  }
+  if (ranks == 0) return "";
+  return ranks == 1 ? "1 rank" : fmt::format("up to {} ranks", ranks);
 }
 
 std::string draw_header(const fs::path& run_folder, const RunHistory& history) {
