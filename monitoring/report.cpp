@@ -126,6 +126,9 @@ std::string draw_curve_section(const RunHistory& history, const std::string& tit
   return section(title, draw_line_chart(chart));
 }
 
+/// Phases that come between steps: step_seconds does not hold them.
+bool between_steps(Phase phase) { return phase == Phase::kCheckpoint || phase == Phase::kEval; }
+
 /// Seconds of rank 0 by phase over all logged steps, each mean counted for the steps it stands for.
 std::vector<Share> phase_shares(const std::vector<StepReport>& steps) {
   std::vector<Share> shares;
@@ -139,7 +142,7 @@ std::vector<Share> phase_shares(const std::vector<StepReport>& steps) {
     for (std::size_t phase = 0; phase < kPhaseNames.size(); ++phase) {
       if (!std::isfinite(row.phase_seconds[phase])) continue;
       shares[phase].value += count * row.phase_seconds[phase];
-      named += row.phase_seconds[phase];
+      if (!between_steps(static_cast<Phase>(phase))) named += row.phase_seconds[phase];
     }
     if (row.step_seconds > named) shares.back().value += count * (row.step_seconds - named);
   }

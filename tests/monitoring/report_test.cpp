@@ -70,6 +70,18 @@ TEST_F(Report, phases_are_totals_over_all_steps) {
   EXPECT_TRUE(contains(html, "other <em>3 s, 20.0 %</em>"));
 }
 
+TEST_F(Report, evaluations_and_checkpoints_come_on_top_of_the_steps) {
+  StepReport report{.step = 10, .logged = true, .loss = 1, .step_seconds = 0.5};
+  report.phase_seconds[static_cast<std::size_t>(Phase::kOuter)] = 0.3;
+  report.phase_seconds[static_cast<std::size_t>(Phase::kEval)] = 0.25;
+  report.phase_seconds[static_cast<std::size_t>(Phase::kCheckpoint)] = 0.25;
+  RunLog(folder(), 0).on_step(report);
+  const auto html = page();
+  EXPECT_TRUE(contains(html, "outer <em>3 s, 30.0 %</em>")) << html;
+  EXPECT_TRUE(contains(html, "eval <em>2.5 s, 25.0 %</em>"));
+  EXPECT_TRUE(contains(html, "other <em>2 s, 20.0 %</em>"));
+}
+
 TEST_F(Report, counts_ranks_by_their_logs_not_by_their_endpoints) {
   log_steps({100});
   EXPECT_TRUE(contains(page(), "<p>A Gondola run, "));
