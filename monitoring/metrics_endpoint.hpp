@@ -23,7 +23,7 @@ struct HealthStatus {
   std::uint64_t sequence = 0;   ///< Collectives entered so far.
   bool inside = false;          ///< In a collective now.
   double seconds_inside = 0.0;  ///< Since that collective was entered.
-  std::string status;           ///< In a word: "starting", "training", "done".
+  std::string status;           ///< In a word: "starting" before the first step, then "training".
 };
 
 struct EndpointOptions {
