@@ -4,7 +4,6 @@ set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/bin")
 set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
 set(CMAKE_ARCHIVE_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib")
@@ -49,3 +48,16 @@ if(GONDOLA_MOLD)
     add_link_options(-fuse-ld=mold)
   endif()
 endif()
+
+# gondola_precompile_torch(<target>): torch/types.h is compiled once, for gondola_trainer, and reused
+# by every target of the same flags. All of torch/torch.h would cost more than it saves: each unit
+# makes the template instances anew that a precompiled header leaves open.
+function(gondola_precompile_torch target)
+  if(target STREQUAL gondola_trainer)
+    target_precompile_headers(${target} PRIVATE <torch/types.h>)
+  else()
+    target_precompile_headers(${target} REUSE_FROM gondola_trainer)
+  endif()
+  # ccache asks for it.
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fpch-preprocess>)
+endfunction()

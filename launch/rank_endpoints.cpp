@@ -1,6 +1,6 @@
 #include "launch/rank_endpoints.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 #include <unistd.h>
 
 #include <array>

@@ -1,6 +1,6 @@
 #include "launch/start_up_check.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 #include <xxhash.h>
 
 #include <fstream>

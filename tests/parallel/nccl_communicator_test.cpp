@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 #include <mpi.h>
-#include <torch/torch.h>
+#include <torch/cuda.h>
+#include <torch/types.h>
 
 #include <chrono>
 #include <memory>

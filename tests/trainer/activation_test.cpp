@@ -1,7 +1,8 @@
 #include "trainer/decoders/activation.hpp"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include "tests/support/relative_error.hpp"
 

@@ -1,7 +1,8 @@
 #include "trainer/decoders/decoder.hpp"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
 
 #include <memory>
 #include <string>

@@ -1,7 +1,7 @@
 #include "trainer/device_cache.hpp"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <memory>
 #include <vector>

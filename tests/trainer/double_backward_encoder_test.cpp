@@ -1,7 +1,7 @@
 #include "trainer/latent/double_backward_encoder.hpp"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <memory>
 #include <vector>

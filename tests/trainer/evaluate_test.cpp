@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <mpi.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <memory>

@@ -1,7 +1,8 @@
 #include "trainer/optimizer/flat_adam.hpp"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/optim/adam.h>
+#include <torch/types.h>
 
 #include "tests/support/relative_error.hpp"
 

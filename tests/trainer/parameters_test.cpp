@@ -1,7 +1,7 @@
 #include "trainer/parameters.hpp"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 namespace gondola {
 namespace {

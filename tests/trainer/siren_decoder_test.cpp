@@ -1,7 +1,7 @@
 #include "trainer/decoders/siren_decoder.hpp"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 #include <memory>

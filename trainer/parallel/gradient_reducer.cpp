@@ -1,6 +1,6 @@
 #include "trainer/parallel/gradient_reducer.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 

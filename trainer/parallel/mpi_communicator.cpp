@@ -1,6 +1,6 @@
 #include "trainer/parallel/mpi_communicator.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <vector>

@@ -1,6 +1,6 @@
 #include "trainer/parallel/replica_check.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 #include <xxhash.h>
 
 #include <algorithm>

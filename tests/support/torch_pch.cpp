@@ -1,1 +1,0 @@
-// The unit that carries the precompiled torch_pch.hpp.
