@@ -1,9 +1,11 @@
 #include "tests/golden/case_check.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
+#include <cmath>
 #include <memory>
+#include <sstream>
 
 #include "trainer/decoders/conv_decoder.hpp"
 #include "trainer/decoders/siren_decoder.hpp"
@@ -23,6 +25,11 @@ ActivationKind activation_named(const std::string& name) {
   const auto found = kinds.find(name);
   if (found == kinds.end()) throw UnknownMethod("activation '" + name + "'");
   return found->second;
+}
+
+/// Raises `worst` to `error`; an error that is not finite is the worst of all.
+void raise(double& worst, double error) {
+  worst = std::max(worst, std::isfinite(error) ? error : INFINITY);
 }
 
 /// A golden file's model with its weights, on one rank's slice of its batch.
@@ -62,7 +69,11 @@ class Case {
   void compare_after_adam(Checks& checks);
   void compare_buffers(Checks& checks, const std::vector<PassStatistics>& passes);
   bool zero_gradient(const std::string& name) const {
-    return ("," + file_.text("zero_gradients") + ",").find("," + name + ",") != std::string::npos;
+    std::istringstream names(file_.text("zero_gradients"));
+    for (std::string one; std::getline(names, one, ',');) {
+      if (one == name) return true;
+    }
+    return false;
   }
 
   const GoldenFile& file_;
@@ -141,11 +152,10 @@ void Case::compare(Checks& checks, const std::string& quantity, const torch::Ten
   if (actual.numel() > 0) {
     error = (actual.to(torch::kFloat64) - expected.to(torch::kFloat64)).abs().max().item<double>() /
             whole.abs().max().item<double>();
-    if (!std::isfinite(error)) error = INFINITY;
   }
   auto& check = checks[quantity];
   check.tolerance = tolerance(quantity);
-  check.error = std::max(check.error, worst_over_ranks(error));
+  raise(check.error, worst_over_ranks(std::isfinite(error) ? error : INFINITY));  // of all ranks
 }
 
 void Case::compare_gradients(Checks& checks, const std::string& group) const {
@@ -156,7 +166,7 @@ void Case::compare_gradients(Checks& checks, const std::string& group) const {
       auto& check = checks["zero_gradients"];
       check.absolute = true;
       check.tolerance = 1e-10;
-      check.error = std::max(check.error, parameters.gradient(i).abs().max().item<double>());
+      raise(check.error, parameters.gradient(i).abs().max().item<double>());
     } else {
       const auto whole = golden(group + "/" + name);
       compare(checks, group, parameters.gradient(i), whole, whole);
@@ -182,7 +192,7 @@ void Case::compare_after_adam(Checks& checks) {
     if (zero_gradient(name)) continue;
     const auto expected = golden("params_after_one_adam_step/" + name);
     const auto error = (parameters[i].detach().to(torch::kFloat64) - expected).abs();
-    check.error = std::max(check.error, error.max().item<double>());
+    raise(check.error, error.max().item<double>());
     if (dtype_ == torch::kFloat64) continue;
     // Single precision: entries whose gradient is not tiny must agree far better.
     const auto gradient = golden("grads/" + name).abs();
@@ -190,7 +200,7 @@ void Case::compare_after_adam(Checks& checks) {
     auto& firm_check = checks["params_after_one_adam_step (firm gradients)"];
     firm_check.absolute = true;
     firm_check.tolerance = 5e-3 * optimizer.learning_rate;
-    firm_check.error = std::max(firm_check.error, error.masked_select(firm).max().item<double>());
+    raise(firm_check.error, error.masked_select(firm).max().item<double>());
   }
 }
 
@@ -280,7 +290,7 @@ double relative_error(const torch::Tensor& actual, const torch::Tensor& expected
 void keep_worst(Checks& checks, const std::string& name, double error, double tolerance) {
   auto& check = checks[name];
   check.tolerance = tolerance;
-  check.error = std::max(check.error, error);
+  raise(check.error, error);
 }
 
 /// One rank, for the utilities.

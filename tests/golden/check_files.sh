@@ -9,7 +9,7 @@ folder=$(dirname "$0")/files
 if [[ $which == all ]]; then
     folder=${GONDOLA_SHARED:-}/golden
     if [[ ! -d $folder ]]; then
-        echo "skipped: GONDOLA_SHARED names no folder with golden/ (the carried files are checked by golden.carried)"
+        echo "SKIPPED: GONDOLA_SHARED names no folder with golden/ (the carried files are checked by golden.carried)"
         exit 77
     fi
 fi
