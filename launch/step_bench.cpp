@@ -80,7 +80,8 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape) {
   std::iota(ids.begin(), ids.end(), 0);
 
   OneRank one;
-  PhaseTimer timer;
+  const CollectiveProgress progress;
+  PhaseTimer timer(progress);
   const auto decoder = make_decoder(config, shape, torch::kCPU, &one);
   FlatAdam optimizer(config.optimizer, decoder->parameters().flat().numel(),
                      decoder->parameters().flat().options());

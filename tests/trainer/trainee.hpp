@@ -1,7 +1,7 @@
 #pragma once
 
 #include <mpi.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -37,7 +37,7 @@ struct Trainee {
     const auto slice = slice_of(batch.size(0), communicator.rank(), communicator.size());
     std::vector<std::int64_t> ids(static_cast<std::size_t>(slice.size()));
     std::iota(ids.begin(), ids.end(), slice.begin);
-    PhaseTimer timer;
+    PhaseTimer timer(progress);
     TrainStep train_step(config, shape,
                          {.decoder = *decoder, .optimizer = optimizer, .average = average},
                          communicator, timer);

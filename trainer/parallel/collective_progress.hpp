@@ -20,6 +20,11 @@ class CollectiveProgress {
   }
   void leave() noexcept { depth_.fetch_sub(1, std::memory_order_release); }
 
+  /// Seconds that the training thread has spent in collectives of the host, all in all. For that
+  /// thread only.
+  [[nodiscard]] double host_seconds() const noexcept { return host_seconds_; }
+  void add_host_seconds(double seconds) noexcept { host_seconds_ += seconds; }
+
   /// Work that only rank 0 does (pictures, a checkpoint) while the others wait in the next
   /// collective: adds to the allowance of that collective. Announced by all ranks at the same
   /// place.
@@ -39,7 +44,7 @@ class CollectiveProgress {
   }
   [[nodiscard]] double extra_seconds() const noexcept { return extra_seconds_.load(); }
 
-  /// The step being computed and whether training has ended, for /healthz.
+  /// The step being computed, for /healthz.
   std::atomic<std::int64_t> step{0};
 
  private:
@@ -47,20 +52,27 @@ class CollectiveProgress {
   std::atomic<int> depth_{0};  // above 1: a host collective while one runs on the GPU
   std::atomic<Clock::rep> entered_{0};
   std::atomic<double> extra_seconds_{0.0};
+  double host_seconds_ = 0.0;
 };
 
-/// One collective, from entering to leaving it.
+/// One collective of the host, from entering to leaving it.
 class CollectiveScope {
  public:
-  explicit CollectiveScope(CollectiveProgress& progress) : progress_(progress) {
+  explicit CollectiveScope(CollectiveProgress& progress)
+      : progress_(progress), start_(CollectiveProgress::Clock::now()) {
     progress_.enter();
   }
-  ~CollectiveScope() { progress_.leave(); }
+  ~CollectiveScope() {
+    progress_.leave();
+    progress_.add_host_seconds(
+        std::chrono::duration<double>(CollectiveProgress::Clock::now() - start_).count());
+  }
   CollectiveScope(const CollectiveScope&) = delete;
   CollectiveScope& operator=(const CollectiveScope&) = delete;
 
  private:
   CollectiveProgress& progress_;
+  CollectiveProgress::Clock::time_point start_;
 };
 
 }  // namespace gondola
