@@ -59,7 +59,7 @@ MetricsObserver::MetricsObserver(const RunInfo& info)
     : steps_(counter(registry_, "gondola_steps_total", "Optimiser steps done by this process.")),
       images_(counter(registry_, "gondola_images_total", "Images this rank trained on.")),
       reduced_bytes_(counter(registry_, "gondola_reduced_bytes_total",
-                             "Bytes this rank gave to all-reduces.")),
+                             "Bytes of gradient this rank gave to be all-reduced.")),
       nonfinite_steps_(counter(registry_, "gondola_nonfinite_steps_total",
                                "Steps whose update was skipped because it was not finite.")),
       step_(gauge(registry_, "gondola_step", "Global step done last.")),
@@ -119,7 +119,7 @@ void MetricsObserver::on_step(const StepReport& report) {
   steps_.Increment();
   images_.Increment(static_cast<double>(report.images));
   reduced_bytes_.Increment(static_cast<double>(report.bytes_reduced));
-  if (report.skipped) nonfinite_steps_.Increment();
+  nonfinite_steps_.Increment(static_cast<double>(report.skipped));
   step_.Set(static_cast<double>(report.step));
   epoch_.Set(static_cast<double>(report.epoch));
   if (!report.logged) return;

@@ -42,8 +42,10 @@ struct StepReport {
   double step_seconds = 0.0;       ///< Mean since the last logged step, this rank.
   PhaseSeconds phase_seconds{};    ///< Per step, mean since the last logged step, this rank.
   std::int64_t images = 0;         ///< Images of this rank in this step.
-  std::int64_t bytes_reduced = 0;  ///< Bytes this rank gave to all-reduces in this step.
-  bool skipped = false;            ///< Non-finite: the update was skipped on all ranks.
+  std::int64_t bytes_reduced = 0;  ///< Bytes of gradient this rank gave to be all-reduced.
+  /// Updates skipped on all ranks, as not finite, since the last report that could tell: every step
+  /// on a CPU, logged steps on a GPU.
+  std::int64_t skipped = 0;
 };
 
 /// A held-out evaluation; the values are global.
@@ -54,7 +56,6 @@ struct EvalReport {
   std::int64_t images = 0;
   std::map<std::string, double> metrics;  ///< "loss", "psnr", "ssim", ...
   std::string encoding;                   ///< In words: how batch norm was fed.
-  double seconds = 0.0;
 };
 
 /// Originals and reconstructions of the same held-out images, float in [0, 1], n x C x H x W each,
@@ -69,9 +70,6 @@ struct SampleReport {
 /// A checkpoint that is complete on disk.
 struct CheckpointReport {
   std::int64_t step = 0;
-  std::string path;
-  double seconds = 0.0;
-  std::int64_t bytes = 0;
 };
 
 /// Sees what training does. Called on the training thread, between steps; must return fast and

@@ -66,7 +66,8 @@ void TrainStep::update(StepResult& result, double learning_rate) {
     state_.decoder.update_running_averages(pass, result.skipped);
   }
   if (state_.average.defined()) {
-    state_.average.lerp_(parameters.flat(), 1 - config_.trainer.ema_decay);
+    const auto moved = state_.average.lerp(parameters.flat(), 1 - config_.trainer.ema_decay);
+    state_.average.copy_(at::where(result.skipped.to(torch::kBool), state_.average, moved));
   }
 }
 

@@ -19,9 +19,7 @@
 namespace gondola {
 namespace {
 
-/// Pictures in a grid, and the allowance of work that rank 0 does while the others wait.
-constexpr std::int64_t kSampleImages = 32;
-constexpr double kRankZeroSeconds = 600;
+constexpr std::int64_t kSampleImages = 32;  // pictures in a grid
 constexpr std::int64_t kMostSkippedInARow = 20;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -78,6 +76,7 @@ TrainingLoop::TrainingLoop(TrainingRun run)
                                                  run_.state.decoder.parameters().flat().device())
                  : nullptr),
       ids_only_(cache_ ? without_pixels(run_.train) : nullptr),
+      timer_(run_.progress),
       shape_(shape_of(run_.train)),
       loader_(ids_only_ ? *ids_only_ : run_.train, loader_options(run_.config, run_.control)),
       train_step_(run_.config, shape_,
@@ -87,7 +86,9 @@ TrainingLoop::TrainingLoop(TrainingRun run)
                   run_.communicator, timer_),
       reconstructor_(run_.config, shape_, run_.state.decoder, run_.state.mean_image),
       total_steps_(total_steps(run_.config.trainer, loader_.batches_per_epoch())),
-      last_logged_step_(run_.state.progress.step) {
+      last_logged_step_(run_.state.progress.step),
+      skipped_(torch::zeros(
+          {2}, run_.state.decoder.parameters().flat().options().dtype(torch::kFloat32))) {
   loader_.seek(run_.state.progress.cursor);
 }
 
@@ -98,7 +99,9 @@ Ending TrainingLoop::run() {
     run_.progress.step.store(number);
     const auto start = std::chrono::steady_clock::now();
     const auto result = step(number);
+    timer_.enter(Phase::kWait);
     const auto stop = agree(run_.control, {.stop = run_.stop_requested()}).stop;
+    timer_.stop();
     seconds_since_logged_ += seconds_since(start);
 
     const bool last = number == total_steps_;
@@ -138,9 +141,15 @@ StepReport TrainingLoop::report(const StepResult& result, std::int64_t number, s
   report.logged = logged;
   report.images = images;
   report.bytes_reduced = result.bytes_reduced;
-  // On a GPU these reads wait for the step: there they are left to logged steps.
-  const bool read = logged || result.skipped.device().is_cpu();
-  if (read) report.skipped = result.skipped.item<float>() != 0;
+  skipped_.add_(result.skipped);
+  skipped_[1].mul_(result.skipped);
+  // On a GPU this read waits for the step: there it is left to logged steps.
+  if (logged || skipped_.device().is_cpu()) {
+    const auto counts = skipped_.to(torch::kCPU);
+    report.skipped = static_cast<std::int64_t>(counts[0].item<float>());
+    skipped_in_a_row_ = static_cast<std::int64_t>(counts[1].item<float>());
+    skipped_[0].zero_();
+  }
   if (!logged) return report;
 
   auto sums = result.sums.to(torch::kCPU);
@@ -163,11 +172,12 @@ StepReport TrainingLoop::report(const StepResult& result, std::int64_t number, s
 }
 
 void TrainingLoop::count_skipped(const StepReport& report) {
-  skipped_in_a_row_ = report.skipped ? skipped_in_a_row_ + 1 : 0;
-  if (!report.skipped) return;
+  if (report.skipped == 0) return;
   if (run_.control.rank() == 0) {
-    run_.warn("step " + std::to_string(report.step) +
-              ": the gradient is not finite; the update was skipped on all ranks");
+    run_.warn("step " + std::to_string(report.step) + ": the gradient is not finite; " +
+              (report.skipped == 1 ? "the update was"
+                                   : std::to_string(report.skipped) + " updates were") +
+              " skipped on all ranks");
   }
   if (skipped_in_a_row_ >= kMostSkippedInARow) {
     throw DivergedError("training diverged: " + std::to_string(skipped_in_a_row_) +
@@ -272,17 +282,10 @@ void TrainingLoop::save_checkpoint(std::int64_t number) {
   timer_.enter(Phase::kCheckpoint);
   share_running_averages();
   on_rank_zero([&] {
-    const auto start = std::chrono::steady_clock::now();
     for (auto* observer : run_.observers) observer->flush();
-    CheckpointReport report;
-    report.step = number;
-    last_saved_ = write_checkpoint(run_.checkpoint_folder, run_.state,
-                                   {.config_ini = run_.config_ini, .world = run_.control.size()});
+    last_saved_ = write_checkpoint(run_.checkpoint_folder, run_.state, run_.origin);
     remove_old_checkpoints(last_saved_, run_.config.checkpoint.keep);
-    report.path = last_saved_.string();
-    report.bytes = static_cast<std::int64_t>(std::filesystem::file_size(last_saved_ / "state.h5"));
-    report.seconds = seconds_since(start);
-    for (auto* observer : run_.observers) observer->on_checkpoint(report);
+    for (auto* observer : run_.observers) observer->on_checkpoint({.step = number});
   });
   last_saved_step_ = number;
   timer_.stop();

@@ -31,6 +31,9 @@ enum class Ending {
   kStopped,   ///< Stopped on request after a complete checkpoint.
 };
 
+/// What work that only rank 0 does may take while the others wait for it.
+inline constexpr double kRankZeroSeconds = 600;
+
 /// What a loop works with; everything outlives it. The same on all ranks but for the observers.
 struct TrainingRun {
   const RunConfig& config;  ///< Resolved and validated.
@@ -43,13 +46,13 @@ struct TrainingRun {
   std::function<bool()> stop_requested;     ///< Asked between steps; any rank may say yes.
   std::vector<StepObserver*> observers;     ///< Of this rank.
   std::filesystem::path checkpoint_folder;  ///< Rank 0 writes there.
-  std::string config_ini;                   ///< Kept in checkpoints.
+  CheckpointOrigin origin;                  ///< Kept in checkpoints.
   LedgerWriter* ledger = nullptr;           ///< Rank 0 only.
   std::function<void(const std::string&)>
       warn;  ///< One sentence for the log; called where it is true on this rank.
 };
 
-/// Global steps that the config asks for. @throws DataError for fewer images than a batch.
+/// Global steps that the config asks for.
 [[nodiscard]] std::int64_t total_steps(const TrainerSection& config,
                                        std::int64_t batches_per_epoch);
 
@@ -79,7 +82,7 @@ class TrainingLoop {
   TrainingRun run_;
   std::unique_ptr<DeviceCache> cache_;
   std::unique_ptr<ImageSource> ids_only_;
-  PhaseTimer timer_;
+  PhaseTimer timer_;  // before what uses it
   ImageShape shape_;
   BatchLoader loader_;
   TrainStep train_step_;
@@ -90,6 +93,7 @@ class TrainingLoop {
   std::int64_t last_saved_step_ = -1;
   std::filesystem::path last_saved_;  ///< On rank 0.
   double seconds_since_logged_ = 0;
+  torch::Tensor skipped_;  ///< [2] on the device: skipped since it was read, in a row.
   std::int64_t skipped_in_a_row_ = 0;
 };
 

@@ -93,7 +93,7 @@ TEST(MetricsObserver, gauges_show_the_last_logged_step) {
 TEST(MetricsObserver, skipped_steps_are_counted_as_not_finite) {
   auto observer = new_observer();
   auto skipped = step(1);
-  skipped.skipped = true;
+  skipped.skipped = 1;
   observer.on_step(skipped);
   observer.on_step(step(2));
   EXPECT_EQ(scrape(observer)["gondola_nonfinite_steps_total"], 1);

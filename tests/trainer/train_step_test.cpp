@@ -2,7 +2,8 @@
 
 #include <gtest/gtest.h>
 #include <mpi.h>
-#include <torch/torch.h>
+#include <torch/optim/adam.h>
+#include <torch/types.h>
 
 #include <limits>
 #include <vector>
@@ -148,6 +149,7 @@ TEST_P(EachDecoder, a_gradient_that_is_not_finite_changes_nothing_on_any_rank) {
   const auto weights = trainee.weights().clone();
   const auto first = trainee.optimizer.first_moment().clone();
   const auto second = trainee.optimizer.second_moment().clone();
+  const auto moving_average = trainee.average.clone();
   std::vector<LayerStatistics> running;
   for (const auto& average : trainee.decoder->running_averages()) {
     running.push_back({.mean = average.mean.clone(), .variance = average.variance.clone()});
@@ -157,6 +159,7 @@ TEST_P(EachDecoder, a_gradient_that_is_not_finite_changes_nothing_on_any_rank) {
   EXPECT_TRUE(trainee.weights().equal(weights));
   EXPECT_TRUE(trainee.optimizer.first_moment().equal(first));
   EXPECT_TRUE(trainee.optimizer.second_moment().equal(second));
+  EXPECT_TRUE(trainee.average.equal(moving_average));
   EXPECT_EQ(trainee.optimizer.updates().item<float>(), 1);
   for (std::size_t i = 0; i < running.size(); ++i) {
     EXPECT_TRUE(trainee.decoder->running_averages()[i].mean.equal(running[i].mean)) << i;

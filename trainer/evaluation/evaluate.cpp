@@ -1,7 +1,6 @@
 #include "trainer/evaluation/evaluate.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <numeric>
 #include <vector>
 
@@ -23,7 +22,6 @@ torch::Tensor read_pixels(const ImageSource& source, std::int64_t first, std::in
 EvalReport evaluate(const RunConfig& config, const Reconstructor& reconstructor,
                     const ImageSource& source, const torch::TensorOptions& options,
                     std::int64_t images, Communicator& control) {
-  const auto start = std::chrono::steady_clock::now();
   const auto total = images == 0 ? source.images() : std::min(images, source.images());
   const auto group = config.evaluation.group_images;
   const auto groups = (total + group - 1) / group;
@@ -53,7 +51,6 @@ EvalReport evaluate(const RunConfig& config, const Reconstructor& reconstructor,
                     {"psnr", mean[1].item<double>()},
                     {"ssim", mean[2].item<double>()}};
   report.encoding = reconstructor.description();
-  report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return report;
 }
 
