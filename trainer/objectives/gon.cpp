@@ -6,10 +6,7 @@ namespace gondola {
 
 OuterLoss GonObjective::outer(Decoder& decoder, const torch::Tensor& latents,
                               const torch::Tensor& images, const Pass& pass) const {
-  OuterLoss result;
-  result.reconstruction = decoder.decode(latents, pass);
-  result.per_image = squared_error_per_image(result.reconstruction, images);
-  return result;
+  return {.per_image = squared_error_per_image(decoder.decode(latents, pass), images)};
 }
 
 }  // namespace gondola

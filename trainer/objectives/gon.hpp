@@ -10,7 +10,6 @@ namespace gondola {
 /// The outer loss of a batch, with its graph.
 struct OuterLoss {
   torch::Tensor per_image;  ///< [B], squared error of F(z_b), differentiable in the parameters.
-  torch::Tensor reconstruction;  ///< [B, C, H, W]
 };
 
 /// The objective of the `gon` family (eq. 8 and 12): images are reconstructed from their encoding.

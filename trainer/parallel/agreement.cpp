@@ -1,16 +1,13 @@
 #include "trainer/parallel/agreement.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 namespace gondola {
 
 Agreement agree(Communicator& control, const LocalState& local) {
-  auto ranks = torch::empty({2}, torch::kInt64);  // how many ranks say stop, fault
-  auto* const counts = ranks.mutable_data_ptr<std::int64_t>();
-  counts[0] = local.stop ? 1 : 0;
-  counts[1] = local.fault ? 1 : 0;
+  auto ranks = torch::full({1}, local.stop ? 1 : 0, torch::kInt64);  // how many say stop
   control.all_reduce_sum(ranks);
-  return {.stop = counts[0] > 0, .fault = counts[1] > 0};
+  return {.stop = ranks.item<std::int64_t>() > 0};
 }
 
 }  // namespace gondola

@@ -6,14 +6,12 @@ namespace gondola {
 
 /// What one rank wants to tell the others at a step boundary.
 struct LocalState {
-  bool stop = false;   ///< This rank was asked to stop (a signal, a time limit).
-  bool fault = false;  ///< Something here went wrong that all must act on together.
+  bool stop = false;  ///< This rank was asked to stop (a signal, a time limit).
 };
 
 /// The same on every rank.
 struct Agreement {
-  bool stop = false;   ///< Some rank was asked to stop.
-  bool fault = false;  ///< Some rank reported a fault.
+  bool stop = false;  ///< Some rank was asked to stop.
 };
 
 /// Collective. One small all-reduce; called once a step at the same place by every rank, so that a
