@@ -1,5 +1,6 @@
 #include "launch/device_binding.hpp"
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <mpi.h>
 #include <torch/cuda.h>
@@ -100,6 +101,16 @@ void refuse_shared_gpus(std::span<const GpuOfRank> gpus) {
                      " share the GPU " + gpu.bus_id +
                      ": start one rank a GPU and let each see its own or all of the machine's "
                      "(Slurm's --gpus-per-node), or set --parallel.device cpu");
+  }
+}
+
+void apply_precision(const RunConfig& config) {
+  const bool tf32 = config.trainer.precision == Precision::kTf32;
+  at::globalContext().setAllowTF32CuBLAS(tf32);
+  at::globalContext().setAllowTF32CuDNN(tf32);
+  if (config.parallel.deterministic) {
+    at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+    at::globalContext().setBenchmarkCuDNN(false);
   }
 }
 

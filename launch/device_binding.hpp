@@ -25,6 +25,9 @@ struct DeviceBinding {
 /// ranks or two ranks got the same GPU; ConfigError for cuda in a build without it.
 [[nodiscard]] DeviceBinding bind_device(const ParallelSection& config, const MpiSession& mpi);
 
+/// Puts trainer.precision and parallel.deterministic into force on this rank's device.
+void apply_precision(const RunConfig& config);
+
 /// Index of a rank's GPU among the `visible` ones of its machine. @throws WorldError
 [[nodiscard]] int gpu_of_rank(int visible, int local_rank, int local_size);
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "configs/errors.hpp"
+#include "launch/exit_code.hpp"
 
 namespace gondola {
 namespace {
@@ -24,8 +25,8 @@ std::string decide_on_rank_zero(Communicator& control, const std::function<std::
   if (control.rank() == 0) {
     try {
       text = decide();
-    } catch (const Error& error) {
-      code = static_cast<std::int64_t>(error.code());
+    } catch (const std::exception& error) {
+      code = static_cast<std::int64_t>(exit_code_of(error));
       text = error.what();
     }
   }

@@ -9,6 +9,7 @@
 #include "configs/errors.hpp"
 #include "configs/validate_config.hpp"
 #include "data/atomic_file.hpp"
+#include "data/ledger.hpp"
 #include "launch/rank_zero.hpp"
 #include "trainer/checkpoint/checkpoint_file.hpp"
 #include "trainer/checkpoint/checkpoint_folder.hpp"
@@ -31,9 +32,16 @@ fs::path fresh_name(const std::string& preset) {
   return path;
 }
 
+/// The folder is there and something is in it. @throws IoError where that cannot be seen
 bool holds_a_run(const fs::path& folder) {
   std::error_code error;
-  return fs::exists(folder) && !fs::is_empty(folder, error);
+  const bool there = fs::exists(folder, error);
+  const bool empty = error || !there || fs::is_empty(folder, error);
+  if (error) {
+    throw IoError("cannot read run folder '" + folder.string() + "': " + error.message() +
+                  "; check the path and its permissions, or name another --run.folder");
+  }
+  return !empty;
 }
 
 void create(const fs::path& folder) {
@@ -65,8 +73,24 @@ std::optional<fs::path> find_resume(const RunSection& run, const fs::path& folde
   return newest.path;
 }
 
-void refuse_conflicts(const RunConfig& config, const fs::path& checkpoint) {
+/// A named checkpoint goes on in the run that it is of, or in a folder of its own: rows and
+/// checkpoints of another run would be written over.
+void refuse_other_run(const RunSection& run, const fs::path& folder) {
+  if (run.resume.empty() || run.resume == "auto" || !holds_a_run(folder)) return;
+  std::error_code error;
+  if (fs::equivalent(fs::path(run.resume) / "..", folder / "checkpoints", error)) return;
+  throw ConfigError("run folder '" + folder.string() + "' holds another run than checkpoint '" +
+                    run.resume + "': name a new --run.folder, or a checkpoint of that run");
+}
+
+void refuse_conflicts(const RunConfig& config, std::uint64_t dataset, const fs::path& checkpoint) {
   const auto origin = read_origin(checkpoint);
+  if (origin.dataset != dataset) {
+    throw DataError("the images of " + config.data.path +
+                    " are not those that the run of checkpoint '" + checkpoint.string() +
+                    "' was trained on: give that dataset, or start a new run folder (with "
+                    "--checkpoint.init to begin from these weights)");
+  }
   const auto saved = from_ini(origin.config_ini, checkpoint.string());
   const auto problems = resume_conflicts(saved, config);
   if (!problems.empty()) throw_config_error(problems);
@@ -74,27 +98,37 @@ void refuse_conflicts(const RunConfig& config, const fs::path& checkpoint) {
 
 }  // namespace
 
-RunFolder open_run_folder(const RunConfig& config, const std::string& preset,
+RunFolder open_run_folder(const RunConfig& config, const std::string& preset, std::uint64_t dataset,
                           Communicator& control) {
   RunFolder result;
   result.path = decide_on_rank_zero(control, [&] {
+    if (config.run.resume == "auto" && config.run.folder.empty()) {
+      throw ConfigError("--resume auto needs to know the run: name its --run.folder");
+    }
     const auto folder =
         config.run.folder.empty() ? fresh_name(preset) : fs::path(config.run.folder);
-    if (fs::exists(folder) && !fs::is_directory(folder)) {
+    std::error_code unseen;  // holds_a_run says what it is
+    if (fs::exists(folder, unseen) && !fs::is_directory(folder, unseen)) {
       throw ConfigError("run folder '" + folder.string() +
                         "' is a file: name another --run.folder");
     }
-    if (config.run.resume.empty() && holds_a_run(folder)) {
+    const bool used = holds_a_run(folder);
+    if (config.run.resume.empty() && used) {
       throw ConfigError(
           "run folder '" + folder.string() +
           "' holds a run already: continue it with --resume auto, or name another --run.folder");
     }
+    refuse_other_run(config.run, folder);
+    // A run that ended before its first checkpoint has its ledger already.
+    const bool starts = config.run.resume.empty() || (config.run.resume == "auto" && !used);
+    if (!config.data.ledger.empty() && starts) require_new_ledger(config.data.ledger);
     return folder.string();
   });
   const auto resume = decide_on_rank_zero(control, [&] {
     const auto found = find_resume(config.run, result.path);
-    if (found) refuse_conflicts(config, *found);
+    if (found) refuse_conflicts(config, dataset, *found);
     create(result.path);
+    if (found) set_later_aside(result.checkpoints(), step_of(*found));
     return found ? found->string() : "";
   });
   if (!resume.empty()) result.resume_from = resume;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -18,13 +19,16 @@ struct RunFolder {
 };
 
 /// Collective. Chooses the folder (run.folder, or runs/<preset>-<date>-<time> where that is empty)
-/// and the checkpoint to resume from, and makes the folder of a new run. Sentences about
-/// checkpoints that were passed over go to stderr of rank 0.
-/// @throws ConfigError where the folder holds a run and --resume was not given, or the config may
-/// not be resumed with; MissingInputError for a named checkpoint that is not there; CheckpointError
-/// where none of those there is whole; IoError.
+/// and the checkpoint to resume from, and makes the folder of a new run; later checkpoints than the
+/// one to resume from are set aside. Sentences about checkpoints that were passed over go to stderr
+/// of rank 0.
+/// @param dataset fingerprint of the training images.
+/// @throws ConfigError where the folder holds a run and --resume was not given, holds another run
+/// than the named checkpoint's, the ledger is another run's, or the config may not be resumed with;
+/// MissingInputError for a named checkpoint that is not there; DataError for other images than the
+/// checkpoint's; CheckpointError where none of those there is whole; IoError.
 [[nodiscard]] RunFolder open_run_folder(const RunConfig& config, const std::string& preset,
-                                        Communicator& control);
+                                        std::uint64_t dataset, Communicator& control);
 
 /// Writes config.ini, atomically. @throws IoError
 void write_config_ini(const std::filesystem::path& run_folder, const std::string& ini);

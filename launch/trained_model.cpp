@@ -2,6 +2,7 @@
 
 #include "configs/config_io.hpp"
 #include "configs/errors.hpp"
+#include "launch/device_binding.hpp"
 #include "trainer/checkpoint/checkpoint_file.hpp"
 #include "trainer/checkpoint/checkpoint_folder.hpp"
 #include "trainer/model.hpp"
@@ -12,13 +13,14 @@ TrainedModel::TrainedModel(const std::filesystem::path& path, torch::Device devi
                            EvaluationStatistics statistics, std::int64_t group_images)
     : checkpoint_(checkpoint_named(path)),
       config_(from_ini(read_origin(checkpoint_).config_ini, checkpoint_.string())) {
+  apply_precision(config_);
   config_.evaluation.statistics = statistics;
   config_.evaluation.group_images = group_images;
   const auto shape = read_image_shape(checkpoint_);
   shape_ = {.channels = shape[0], .height = shape[1], .width = shape[2]};
   decoder_ = make_decoder(config_, shape_, device, /*communicator=*/nullptr);
   mean_image_ = torch::empty({1, shape_.channels, shape_.height, shape_.width}, options());
-  read_model(checkpoint_, *decoder_, mean_image_, Weights::kAverage);
+  read_model(checkpoint_, *decoder_, &mean_image_, Weights::kAverage);
   reconstructor_ = std::make_unique<Reconstructor>(config_, shape_, *decoder_, mean_image_);
 }
 

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <sys/mount.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -186,13 +186,13 @@ TEST_F(CheckpointTest, a_model_is_read_without_touching_the_optimiser) {
   const auto path = write_checkpoint(folder, saved.state(), {});
   Trained other(config, 6);
   const auto moment = other.optimizer.first_moment().clone();
-  read_model(path, *other.decoder, other.mean_image, Weights::kLatest);
+  read_model(path, *other.decoder, &other.mean_image, Weights::kLatest);
   EXPECT_TRUE(other.decoder->parameters().flat().equal(saved.decoder->parameters().flat()));
   EXPECT_TRUE(other.mean_image.equal(saved.mean_image));
   EXPECT_TRUE(other.decoder->running_averages()[1].variance.equal(
       saved.decoder->running_averages()[1].variance));
   EXPECT_TRUE(other.optimizer.first_moment().equal(moment));
-  read_model(path, *other.decoder, other.mean_image, Weights::kAverage);
+  read_model(path, *other.decoder, &other.mean_image, Weights::kAverage);
   EXPECT_TRUE(other.decoder->parameters().flat().equal(saved.average));
 }
 
@@ -201,7 +201,7 @@ TEST_F(CheckpointTest, without_an_average_the_latest_weights_are_read) {
   Trained saved(config, 5);
   const auto path = write_checkpoint(folder, saved.state(), {});
   Trained other(config, 6);
-  read_model(path, *other.decoder, other.mean_image, Weights::kAverage);
+  read_model(path, *other.decoder, &other.mean_image, Weights::kAverage);
   EXPECT_TRUE(other.decoder->parameters().flat().equal(saved.decoder->parameters().flat()));
 }
 
@@ -281,7 +281,7 @@ TEST_F(CheckpointTest, float32_weights_start_a_float64_model) {
   Trained saved(config, 5);
   const auto path = write_checkpoint(folder, saved.state(), {});
   Trained other(config_of(DecoderKind::kConv, Precision::kFloat64), 6);
-  read_model(path, *other.decoder, other.mean_image, Weights::kLatest);
+  read_model(path, *other.decoder, &other.mean_image, Weights::kLatest);
   EXPECT_TRUE(other.decoder->parameters().flat().equal(
       saved.decoder->parameters().flat().to(torch::kFloat64)));
 }

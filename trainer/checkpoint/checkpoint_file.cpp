@@ -92,6 +92,7 @@ void write_state(hid_t root, const TrainingState& state, const CheckpointOrigin&
   hdf5::write_attribute(root, "format_version", kFormatVersion);
   hdf5::write_attribute(root, "config", origin.config_ini);
   hdf5::write_attribute(root, "world", origin.world);
+  hdf5::write_attribute(root, "dataset", static_cast<std::int64_t>(origin.dataset));
 
   const auto cursor = hdf5::create_group(root, "cursor");
   hdf5::write_attribute(cursor.get(), "step", state.progress.step);
@@ -141,7 +142,8 @@ std::string digest_of(const fs::path& path) {
 /// Flushes a file or folder to disk. @throws IoError
 void sync_to_disk(const fs::path& path) {
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  const bool failed = file < 0 || ::fsync(file) != 0;
+  // Folders of some network file systems know no fsync, which is no fault.
+  const bool failed = file < 0 || (::fsync(file) != 0 && errno != EINVAL && errno != ENOTSUP);
   const int error = errno;
   if (file >= 0) ::close(file);
   if (failed)
@@ -232,19 +234,21 @@ void verify_checkpoint(const fs::path& path) {
 
 CheckpointOrigin read_origin(const fs::path& path) {
   return read_state(path, [](hid_t file) {
-    return CheckpointOrigin{.config_ini = hdf5::read_string_attribute(file, "config"),
-                            .world = hdf5::read_i64_attribute(file, "world")};
+    return CheckpointOrigin{
+        .config_ini = hdf5::read_string_attribute(file, "config"),
+        .world = hdf5::read_i64_attribute(file, "world"),
+        .dataset = static_cast<std::uint64_t>(hdf5::read_i64_attribute(file, "dataset"))};
   });
 }
 
-void read_model(const fs::path& path, Decoder& decoder, torch::Tensor& mean_image,
+void read_model(const fs::path& path, Decoder& decoder, torch::Tensor* mean_image,
                 Weights weights) {
   read_state(path, [&](hid_t file) {
     auto& parameters = decoder.parameters();
     const bool average = weights == Weights::kAverage && hdf5::has_link(file, "ema");
     read_flat(file, average ? "ema" : "weights", parameters, parameters.flat(), path);
     const auto normalisation = hdf5::open_group(file, "normalisation");
-    read_tensor(normalisation.get(), "mean_image", mean_image, path);
+    if (mean_image != nullptr) read_tensor(normalisation.get(), "mean_image", *mean_image, path);
     for (const auto& running : decoder.running_averages()) {
       read_tensor(normalisation.get(), running.name + ".running_mean", running.mean, path);
       read_tensor(normalisation.get(), running.name + ".running_var", running.variance, path);
@@ -253,7 +257,7 @@ void read_model(const fs::path& path, Decoder& decoder, torch::Tensor& mean_imag
 }
 
 void read_checkpoint(const fs::path& path, TrainingState& state) {
-  read_model(path, state.decoder, state.mean_image, Weights::kLatest);
+  read_model(path, state.decoder, &state.mean_image, Weights::kLatest);
   read_state(path, [&](hid_t file) {
     auto& parameters = state.decoder.parameters();
     const auto optimizer = hdf5::open_group(file, "optimizer");

@@ -34,9 +34,10 @@ void read_checkpoint(const std::filesystem::path& path, TrainingState& state);
 /// Which weights a checkpoint offers.
 enum class Weights { kLatest, kAverage };
 
-/// Restores the weights, the running averages and the mean image only (fine-tuning, evaluation).
-/// kAverage takes the moving average where the checkpoint has one. @throws CheckpointError
-void read_model(const std::filesystem::path& path, Decoder& decoder, torch::Tensor& mean_image,
+/// Restores the weights and the running averages, and the mean image of the training set where it
+/// is asked for: evaluation needs it, a model that is tuned on other images has theirs. kAverage
+/// takes the moving average where the checkpoint has one. @throws CheckpointError
+void read_model(const std::filesystem::path& path, Decoder& decoder, torch::Tensor* mean_image,
                 Weights weights);
 
 /// The images the checkpoint was trained on: {C, H, W}. @throws CheckpointError

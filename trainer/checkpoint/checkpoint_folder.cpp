@@ -19,20 +19,25 @@ bool is_checkpoint_name(std::string_view name) {
                      [](unsigned char c) { return std::isdigit(c) != 0; });
 }
 
-std::int64_t step_of(const fs::path& path) {
-  return std::stoll(path.filename().string().substr(5));
-}
-
 }  // namespace
+
+std::int64_t step_of(const fs::path& checkpoint) {
+  return std::stoll(checkpoint.filename().string().substr(5));
+}
 
 std::vector<fs::path> list_checkpoints(const fs::path& folder) {
   std::vector<fs::path> found;
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    if (entry.is_directory() && !entry.is_symlink() &&
-        is_checkpoint_name(entry.path().filename().string())) {
-      found.push_back(entry.path());
+  fs::directory_iterator entry(folder, error);
+  for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    if (is_checkpoint_name(entry->path().filename().string()) && entry->is_directory(error) &&
+        !entry->is_symlink(error)) {
+      found.push_back(entry->path());
     }
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    throw IoError("cannot list the checkpoints in '" + folder.string() + "': " + error.message() +
+                  "; check the folder and its permissions");
   }
   std::sort(found.begin(), found.end(),
             [](const fs::path& a, const fs::path& b) { return step_of(a) > step_of(b); });
@@ -65,11 +70,38 @@ void mark_best(const fs::path& checkpoint) {
                   "' to the best checkpoint: " + error.message());
 }
 
+void mark_best_again(const fs::path& folder, std::int64_t step) {
+  for (const auto& path : list_checkpoints(folder)) {
+    if (step_of(path) == step) return mark_best(path);
+  }
+  std::error_code error;
+  fs::remove(folder / "best", error);
+}
+
+void set_later_aside(const fs::path& folder, std::int64_t step) {
+  for (const auto& path : list_checkpoints(folder)) {
+    if (step_of(path) <= step) continue;
+    auto aside = path.parent_path() / ("abandoned-" + path.filename().string());
+    for (int i = 2; fs::exists(aside); ++i) {
+      aside =
+          path.parent_path() / ("abandoned-" + path.filename().string() + "-" + std::to_string(i));
+    }
+    std::error_code error;
+    fs::rename(path, aside, error);
+    if (error)
+      throw IoError("cannot rename '" + path.string() + "' to '" + aside.string() +
+                    "': " + error.message());
+  }
+}
+
 void remove_old_checkpoints(const fs::path& newest, std::int64_t keep) {
   const auto folder = newest.parent_path();
   auto all = list_checkpoints(folder);
-  std::erase_if(all, [&](const fs::path& path) { return step_of(path) > step_of(newest); });
   std::error_code error;
+  // What has lost its mark, or never had one, is no checkpoint to fall back on: it does not count.
+  std::erase_if(all, [&](const fs::path& path) {
+    return step_of(path) > step_of(newest) || !fs::exists(path / "COMPLETE", error);
+  });
   const auto best = fs::read_symlink(folder / "best", error);
   for (std::size_t i = static_cast<std::size_t>(std::max<std::int64_t>(keep, 1)); i < all.size();
        ++i) {

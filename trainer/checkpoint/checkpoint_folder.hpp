@@ -12,8 +12,12 @@ namespace gondola {
 /// held-out loss.
 
 /// Complete-looking checkpoints, newest first (by step). An absent folder has none.
+/// @throws IoError where the folder cannot be read
 [[nodiscard]] std::vector<std::filesystem::path> list_checkpoints(
     const std::filesystem::path& folder);
+
+/// The step in a checkpoint's name. REQUIRES a path of list_checkpoints().
+[[nodiscard]] std::int64_t step_of(const std::filesystem::path& checkpoint);
 
 /// The newest checkpoint that verifies, and a sentence for each newer one that was passed over.
 struct NewestCheckpoint {
@@ -25,10 +29,18 @@ struct NewestCheckpoint {
 /// Points folder/best to this checkpoint, atomically. @throws IoError
 void mark_best(const std::filesystem::path& checkpoint);
 
-/// Of the checkpoint just written and those of earlier steps beside it, removes all but the `keep`
-/// newest and the best. Later ones, which a resume passed over as damaged, neither count nor go. A
-/// checkpoint loses its mark first, so that one that is half removed is never taken for complete.
-/// @throws IoError
+/// Points folder/best to the checkpoint of this step, as a run that goes on knows it: a kill may
+/// have come between writing that checkpoint and pointing to it. Without such a checkpoint there is
+/// no best. @throws IoError
+void mark_best_again(const std::filesystem::path& folder, std::int64_t step);
+
+/// Renames the checkpoints of steps after `step` to abandoned-step-<n>: a run that goes on from
+/// `step` leaves their future, and a later resume must not fall into it. @throws IoError
+void set_later_aside(const std::filesystem::path& folder, std::int64_t step);
+
+/// Of the checkpoint just written and the complete ones of earlier steps beside it, removes all but
+/// the `keep` newest and the best. A checkpoint loses its mark first, so that one that is half
+/// removed is never taken for complete. @throws IoError
 void remove_old_checkpoints(const std::filesystem::path& newest, std::int64_t keep);
 
 /// The checkpoint that a user means by `path`: a checkpoint folder, or a run folder, of which the

@@ -33,8 +33,9 @@ struct TrainingState {
 
 /// What a checkpoint says about the run that wrote it.
 struct CheckpointOrigin {
-  std::string config_ini;  ///< The effective config.
-  std::int64_t world = 1;  ///< Ranks.
+  std::string config_ini;     ///< The effective config.
+  std::int64_t world = 1;     ///< Ranks.
+  std::uint64_t dataset = 0;  ///< Fingerprint of the training images.
 };
 
 }  // namespace gondola
