@@ -41,7 +41,14 @@ void print_sentence(const std::string& sentence) {
 Watchdog::Watchdog(const CollectiveProgress& progress, WatchdogOptions options)
     : progress_(progress),
       options_(std::move(options)),
+      endpoints_(static_cast<std::size_t>(options_.size)),
       thread_([this](const std::stop_token& stop) { run(stop); }) {}
+
+void Watchdog::may_ask(std::vector<RankEndpoint> endpoints, std::string token) {
+  const std::lock_guard held(mutex_);
+  endpoints_ = std::move(endpoints);
+  token_ = std::move(token);
+}
 
 void Watchdog::run(const std::stop_token& stop) {
   std::uint64_t asked_about = 0;  // the collective of the inquest below; 0: none
@@ -58,7 +65,11 @@ void Watchdog::run(const std::stop_token& stop) {
     if (!mine.inside || mine.seconds_inside < allowed + kAskAfterSeconds) continue;
     if (asked_about != mine.sequence) {
       asked_about = mine.sequence;
-      auto answers = ask_all_ranks(options_.endpoints, options_.rank, options_.token);
+      std::unique_lock held(mutex_);
+      const auto endpoints = endpoints_;
+      const auto token = token_;
+      held.unlock();
+      auto answers = ask_all_ranks(endpoints, options_.rank, token);
       answers[static_cast<std::size_t>(options_.rank)].health = mine;
       inquest = hold_inquest(answers, options_.rank, allowed + kSpeakerHasWaitedSeconds);
       speak_after =

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -11,9 +12,8 @@ namespace gondola {
 
 struct WatchdogOptions {
   int rank = 0;
-  double timeout_seconds = 300.0;       ///< A collective older than this ends the run.
-  std::vector<RankEndpoint> endpoints;  ///< One entry a rank, in rank order.
-  std::string token;                    ///< Bearer token of the endpoints; empty: none.
+  int size = 1;                    ///< Ranks.
+  double timeout_seconds = 300.0;  ///< A collective older than this ends the run.
 };
 
 /// A thread that sees a collective which does not end, as when a peer is stopped or its machine is
@@ -27,6 +27,10 @@ class Watchdog {
  public:
   /// `progress` must outlive this object.
   Watchdog(const CollectiveProgress& progress, WatchdogOptions options);
+  /// The ranks can be asked from here on. @param endpoints one a rank, in rank order. @param token
+  /// bearer token of the endpoints; empty: none.
+  void may_ask(std::vector<RankEndpoint> endpoints, std::string token);
+
   /// Stops the thread, in a tenth of a second.
   ~Watchdog() = default;
   Watchdog(const Watchdog&) = delete;
@@ -37,6 +41,9 @@ class Watchdog {
 
   const CollectiveProgress& progress_;
   WatchdogOptions options_;
+  std::mutex mutex_;  // of the two below
+  std::vector<RankEndpoint> endpoints_;
+  std::string token_;
   std::jthread thread_;  // last: stops before what it looks at goes
 };
 

@@ -8,6 +8,7 @@
 #include "launch/model_options.hpp"
 #include "launch/mpi_session.hpp"
 #include "launch/trained_model.hpp"
+#include "launch/watchdog.hpp"
 #include "trainer/evaluation/evaluate.hpp"
 #include "trainer/parallel/mpi_communicator.hpp"
 
@@ -22,6 +23,7 @@ int run_eval(std::span<const std::string> args, MpiSession& mpi) {
 
   const auto binding = bind_device({}, mpi);
   CollectiveProgress progress;
+  const Watchdog watchdog(progress, {.rank = mpi.rank(), .size = mpi.size()});
   MpiCommunicator control(mpi.world(), progress);
   TrainedModel model(options.run, binding.device, options.statistics, options.group_images);
   const auto source = model.open_images(options.data, options.split);

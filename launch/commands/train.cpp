@@ -1,4 +1,3 @@
-#include <ATen/Context.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -101,12 +100,12 @@ struct Trainee {
   }
 };
 
-/// What watches a run: endpoint and watchdog on every rank, files and the progress line on rank 0.
+/// What watches a run: an endpoint on every rank, files and the progress line on rank 0.
 class Watchers {
  public:
   Watchers(const RunConfig& config, const RunFolder& folder, const MpiSession& mpi,
            const DeviceBinding& binding, const CollectiveProgress& progress, Communicator& control,
-           std::int64_t start_step, std::int64_t steps);
+           Watchdog& watchdog, std::int64_t start_step, std::int64_t steps);
 
   [[nodiscard]] std::vector<StepObserver*> observers() const {
     std::vector<StepObserver*> result;
@@ -118,21 +117,22 @@ class Watchers {
 
  private:
   void start_endpoint(const RunConfig& config, const RunFolder& folder, const MpiSession& mpi,
-                      const CollectiveProgress& progress, Communicator& control);
+                      const CollectiveProgress& progress, Communicator& control,
+                      Watchdog& watchdog);
 
   RankLog log_;
   std::shared_ptr<MetricsObserver> metrics_;
   std::vector<std::shared_ptr<StepObserver>> observers_;
   std::unique_ptr<MetricsEndpoint> endpoint_;
-  std::unique_ptr<Watchdog> watchdog_;
 };
 
 Watchers::Watchers(const RunConfig& config, const RunFolder& folder, const MpiSession& mpi,
                    const DeviceBinding& binding, const CollectiveProgress& progress,
-                   Communicator& control, std::int64_t start_step, std::int64_t steps)
+                   Communicator& control, Watchdog& watchdog, std::int64_t start_step,
+                   std::int64_t steps)
     : log_(folder.path, mpi.rank()),
       metrics_(std::make_shared<MetricsObserver>(
-          RunInfo{.run = folder.path.filename().string(),
+          RunInfo{.run = (folder.path / "").parent_path().filename().string(),
                   .decoder = config.model.decoder == DecoderKind::kSiren ? "siren" : "conv",
                   .dataset = config.data.path,
                   .device = binding.device.is_cuda() ? "cuda" : "cpu",
@@ -144,12 +144,12 @@ Watchers::Watchers(const RunConfig& config, const RunFolder& folder, const MpiSe
     observers_.push_back(std::make_shared<ProgressLine>(
         ProgressOptions{.style = progress_style_of(STDOUT_FILENO), .total_steps = steps}));
   }
-  start_endpoint(config, folder, mpi, progress, control);
+  start_endpoint(config, folder, mpi, progress, control, watchdog);
 }
 
 void Watchers::start_endpoint(const RunConfig& config, const RunFolder& folder,
                               const MpiSession& mpi, const CollectiveProgress& progress,
-                              Communicator& control) {
+                              Communicator& control, Watchdog& watchdog) {
   const auto& monitoring = config.monitoring;
   const auto token = monitoring.token_file.empty() ? "" : read_token_file(monitoring.token_file);
   RankEndpoint mine;
@@ -183,43 +183,40 @@ void Watchers::start_endpoint(const RunConfig& config, const RunFolder& folder,
     }
     write_targets_json(folder.path, targets);
   }
-  watchdog_ = std::make_unique<Watchdog>(
-      progress, WatchdogOptions{.rank = mpi.rank(),
-                                .timeout_seconds = config.parallel.timeout_seconds,
-                                .endpoints = endpoints,
-                                .token = token});
+  watchdog.may_ask(endpoints, token);
 }
 
-/// Everything that must be the same on every rank before the first step (C6).
-void compare_ranks(const RunConfig& config, const Sources& sources, Communicator& control) {
-  auto common = config;
+/// Collective. What the ranks were asked to do must be the same (C6); compared before anything that
+/// some of them would skip.
+void compare_orders(const LoadedConfig& loaded, Communicator& control) {
+  auto common = loaded.config;
   common.monitoring.port = 0;  // may be set per machine
-  std::vector<NamedHash> things = {
-      {.name = "program", .hash = hash_of_this_program()},
-      {.name = "config", .hash = hash_of_text(to_ini(common))},
+  const auto order = to_ini(common) + (loaded.help ? "help" : "") +
+                     (loaded.print_config ? "print" : "") + (loaded.dry_run ? "dry" : "");
+  const std::vector<NamedHash> things = {{.name = "program", .hash = hash_of_this_program()},
+                                         {.name = "config", .hash = hash_of_text(order)}};
+  compare_over_ranks(control, things);
+}
+
+/// Collective. The images must be the same on every rank (C6).
+void compare_images(const Sources& sources, Communicator& control) {
+  const std::vector<NamedHash> things = {
       {.name = "dataset", .hash = sources.train->fingerprint()},
       {.name = "test split", .hash = sources.held_out ? sources.held_out->fingerprint() : 0}};
   compare_over_ranks(control, things);
 }
 
-/// What would otherwise be refused with the run folder made already.
-void refuse_before_writing(const RunConfig& config) {
-  if (!config.monitoring.token_file.empty()) {
-    [[maybe_unused]] const auto token = read_token_file(config.monitoring.token_file);
-  }
-  if (!config.data.ledger.empty() && config.run.resume.empty()) {
-    require_new_ledger(config.data.ledger);
-  }
-}
-
-void apply_precision(const RunConfig& config) {
-  const bool tf32 = config.trainer.precision == Precision::kTf32;
-  at::globalContext().setAllowTF32CuBLAS(tf32);
-  at::globalContext().setAllowTF32CuDNN(tf32);
-  if (config.parallel.deterministic) {
-    at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
-    at::globalContext().setBenchmarkCuDNN(false);
-  }
+/// Starts from the weights of another run. A run that goes on from a checkpoint of its own has
+/// them already.
+void read_initial_weights(const RunConfig& config, Trainee& trainee) {
+  if (config.checkpoint.init.empty()) return;
+  const auto checkpoints = std::filesystem::path(config.run.folder) / "checkpoints";
+  const bool goes_on = config.run.resume == "auto" ? !list_checkpoints(checkpoints).empty()
+                                                   : !config.run.resume.empty();
+  if (goes_on) return;
+  read_model(checkpoint_named(config.checkpoint.init), *trainee.decoder, /*mean_image=*/nullptr,
+             Weights::kLatest);
+  if (trainee.average.defined()) trainee.average.copy_(trainee.decoder->parameters().flat());
 }
 
 /// Where the results are, for the person who started the run.
@@ -244,7 +241,14 @@ void print_ending(const RunFolder& folder, const RunProgress& progress, Ending e
 }  // namespace
 
 int run_train(std::span<const std::string> args, MpiSession& mpi) {
+  install_stop_signals();
   auto loaded = load_config(args, current_environment(), Check::kWholeRun);
+  CollectiveProgress progress;
+  Watchdog watchdog(progress, {.rank = mpi.rank(),
+                               .size = mpi.size(),
+                               .timeout_seconds = loaded.config.parallel.timeout_seconds});
+  MpiCommunicator control(mpi.world(), progress);
+  compare_orders(loaded, control);
   if (loaded.help || loaded.print_config) {
     if (mpi.rank() == 0) {
       std::fputs(loaded.help ? command_help("train", options_help()).c_str()
@@ -258,8 +262,6 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
 
   const auto binding = bind_device(config.parallel, mpi);
   apply_precision(config);
-  CollectiveProgress progress;
-  MpiCommunicator control(mpi.world(), progress);
   const auto communicator =
       make_communicator(binding.device, mpi.world(), progress, config.parallel.timeout_seconds);
 
@@ -267,8 +269,8 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
   const auto shape = sources.shape();
   check_image_size(config, shape.channels, shape.height, shape.width);
   require_a_batch(*sources.train, config.trainer.batch_size);
+  compare_images(sources, control);
   config.latent.step_size = resolved_step_size(config, shape);
-  compare_ranks(config, sources, control);
 
   Trainee trainee(config, *sources.train, shape, binding.device, *communicator);
   if (mpi.rank() == 0) {
@@ -282,15 +284,16 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
     if (mpi.rank() == 0) std::printf("dry run: nothing was trained or written\n");
     return static_cast<int>(ExitCode::kDone);
   }
-  if (!config.checkpoint.init.empty()) {
-    read_model(checkpoint_named(config.checkpoint.init), *trainee.decoder, trainee.mean_image,
-               Weights::kLatest);
-    if (trainee.average.defined()) trainee.average.copy_(trainee.decoder->parameters().flat());
+  read_initial_weights(config, trainee);
+  if (!config.monitoring.token_file.empty()) {
+    [[maybe_unused]] const auto token = read_token_file(config.monitoring.token_file);
   }
-  refuse_before_writing(config);
-  const auto folder = open_run_folder(config, loaded.preset, control);
+  const auto folder = open_run_folder(config, loaded.preset, sources.train->fingerprint(), control);
   auto state = trainee.state();
-  if (folder.resume_from) read_checkpoint(*folder.resume_from, state);
+  if (folder.resume_from) {
+    read_checkpoint(*folder.resume_from, state);
+    if (mpi.rank() == 0) mark_best_again(folder.checkpoints(), trainee.progress.best_step);
+  }
   if (mpi.rank() == 0) {
     std::printf("run folder   %s%s\n", folder.path.c_str(),
                 folder.resume_from
@@ -299,37 +302,37 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
     std::fflush(stdout);
   }
   config.run.folder = folder.path.string();
+  config.run.resume.clear();  // of this start, not of the run
   const auto ini = to_ini(config);
   if (mpi.rank() == 0) write_config_ini(folder.path, ini);
 
   std::unique_ptr<LedgerWriter> ledger;
   if (mpi.rank() == 0 && !config.data.ledger.empty()) {
-    ledger = std::make_unique<LedgerWriter>(
-        config.data.ledger,
-        folder.resume_from ? std::optional(trainee.progress.step) : std::nullopt);
+    ledger = std::make_unique<LedgerWriter>(config.data.ledger, trainee.progress.step);
   }
   const auto batches = sources.train->images() / config.trainer.batch_size;
-  Watchers watchers(config, folder, mpi, binding, progress, control, trainee.progress.step,
-                    total_steps(config.trainer, batches));
+  Watchers watchers(config, folder, mpi, binding, progress, control, watchdog,
+                    trainee.progress.step, total_steps(config.trainer, batches));
   for (const auto& warning : sources.train->warnings()) {
     if (mpi.rank() == 0) watchers.warn(warning);
   }
-  install_stop_signals();
   watchers.info("training with " + binding.description);
-  TrainingLoop loop({.config = config,
-                     .train = *sources.train,
-                     .held_out = sources.held_out.get(),
-                     .state = state,
-                     .communicator = *communicator,
-                     .control = control,
-                     .progress = progress,
-                     .stop_requested = stop_requested,
-                     .observers = watchers.observers(),
-                     .checkpoint_folder = folder.checkpoints(),
-                     .config_ini = ini,
-                     .ledger = ledger.get(),
-                     .warn = [&](const std::string& sentence) { watchers.warn(sentence); }});
+  TrainingLoop loop(
+      {.config = config,
+       .train = *sources.train,
+       .held_out = sources.held_out.get(),
+       .state = state,
+       .communicator = *communicator,
+       .control = control,
+       .progress = progress,
+       .stop_requested = stop_requested,
+       .observers = watchers.observers(),
+       .checkpoint_folder = folder.checkpoints(),
+       .origin = {.config_ini = ini, .world = mpi.size(), .dataset = sources.train->fingerprint()},
+       .ledger = ledger.get(),
+       .warn = [&](const std::string& sentence) { watchers.warn(sentence); }});
   const auto ending = loop.run();
+  progress.allow_extra_seconds(kRankZeroSeconds);  // for the report
   if (mpi.rank() == 0) {
     write_report(folder.path);
     print_ending(folder, trainee.progress, ending);

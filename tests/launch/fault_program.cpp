@@ -77,10 +77,9 @@ int run(const Disturbance& fault, const MpiSession& mpi) {
         });
   }
   const RankEndpoint mine{.host = "127.0.0.1", .port = endpoint ? endpoint->port() : 0};
-  const Watchdog watchdog(progress, {.rank = mpi.rank(),
-                                     .timeout_seconds = fault.timeout_seconds,
-                                     .endpoints = gather_endpoints(control, mine),
-                                     .token = {}});
+  Watchdog watchdog(
+      progress, {.rank = mpi.rank(), .size = mpi.size(), .timeout_seconds = fault.timeout_seconds});
+  watchdog.may_ask(gather_endpoints(control, mine), /*token=*/{});
   std::printf("rank %d local %d of %d pid %d on %s\n", mpi.rank(), mpi.local_rank(),
               mpi.local_size(), ::getpid(), binding.description.c_str());
   std::fflush(stdout);

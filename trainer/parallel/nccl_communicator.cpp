@@ -6,7 +6,7 @@
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAStream.h>
 #include <nccl.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <mutex>
 #include <string>
@@ -136,6 +136,7 @@ const char* NcclCommunicator::fault_of(int result) const {
 
 void NcclCommunicator::fail(const char* call, const char* words) {
   completion_.reset();
+  const CollectiveScope scope(progress_);  // the abort itself may hang: the watchdog is to see it
   if (comm_ != nullptr) ncclCommAbort(std::exchange(comm_, nullptr));
   throw CommError(std::string(call) + " failed on " + device_.str() + " with \"" + words +
                   "\": restart from the last checkpoint (NCCL_DEBUG=INFO tells more)");
