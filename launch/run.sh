@@ -44,34 +44,39 @@ if "$mpirun" --version 2>/dev/null | grep -qE 'Open MPI|OpenRTE'; then
     [[ $(id -u) != 0 ]] || options=(--allow-run-as-root "${options[@]}")
 fi
 
+asked=false interrupted=false pid=''
+# shellcheck disable=SC2317  # called by the traps
+send() { [[ -z $pid ]] || kill "-$1" "$pid" 2>/dev/null || true; }
+# shellcheck disable=SC2317
+stop() {
+    interrupted=true
+    if $asked; then
+        echo "run: ending at once" >&2
+        send TERM
+    else
+        asked=true
+        echo "run: stopping after this step; once more to end at once" >&2
+        send USR1
+    fi
+}
+trap stop INT TERM
+trap 'interrupted=true; send USR1' USR1
+
 # In a process group of its own mpirun does not get the terminal's Ctrl-C.
 set -m
 "$mpirun" "${options[@]}" "$gondola" "$@" </dev/null &
 pid=$!
 set +m
-
-asked=false interrupted=false
-# shellcheck disable=SC2317  # called by the traps
-stop() {
-    interrupted=true
-    if $asked; then
-        echo "run: ending at once" >&2
-        kill -TERM "$pid" 2>/dev/null || true
-    else
-        asked=true
-        echo "run: stopping after this step; once more to end at once" >&2
-        kill -USR1 "$pid" 2>/dev/null || true
-    fi
-}
-trap stop INT TERM
-trap 'interrupted=true; kill -USR1 "$pid" 2>/dev/null || true' USR1
+! $asked || send USR1
 
 # A trapped signal ends a wait early; a wait for what was waited for already says 127.
-status=0
+status=0 interrupted_before=false
 while :; do
     interrupted=false code=0
     wait "$pid" || code=$?
-    ((code == 127)) || status=$code
+    # 127 after a signal: the wait before it was over already and said the status.
+    $interrupted_before && ((code == 127)) || status=$code
     $interrupted || break
+    interrupted_before=true
 done
 exit "$status"
