@@ -320,6 +320,32 @@ TEST_F(CheckpointTest, the_newest_complete_one_is_found_past_damaged_ones_with_a
   EXPECT_FALSE(newest_complete(root / "nowhere").path.has_value());
 }
 
+TEST_F(CheckpointTest, weights_for_other_images_leave_their_mean_image_alone) {
+  const auto path = write(7);
+  Trained other(config, 8);
+  const auto mean = other.mean_image.clone();
+  read_model(path, *other.decoder, /*mean_image=*/nullptr, Weights::kLatest);
+  Trained same(config, 7);
+  EXPECT_TRUE(other.decoder->parameters().flat().equal(same.decoder->parameters().flat()));
+  EXPECT_TRUE(other.mean_image.equal(mean));
+}
+
+TEST_F(CheckpointTest, the_best_is_pointed_to_again_after_a_kill_between) {
+  write(2);
+  write(4);
+  mark_best(folder / "step-00000002");
+  mark_best_again(folder, 4);
+  EXPECT_EQ(fs::read_symlink(folder / "best"), "step-00000004");
+  mark_best_again(folder, 6);
+  EXPECT_FALSE(fs::exists(fs::symlink_status(folder / "best"))) << "there is no step 6";
+}
+
+TEST_F(CheckpointTest, a_folder_that_cannot_be_listed_is_not_one_without_checkpoints) {
+  write_file(root / "file", "no folder");
+  EXPECT_THROW(static_cast<void>(list_checkpoints(root / "file")), IoError);
+  EXPECT_TRUE(list_checkpoints(root / "nowhere").empty());
+}
+
 TEST_F(CheckpointTest, the_newest_and_the_best_are_kept) {
   for (const std::int64_t step : {1, 2, 3, 4, 5, 6}) {
     write(step);
@@ -348,6 +374,14 @@ TEST_F(CheckpointTest, damaged_ones_that_a_resume_passed_over_do_not_push_out_go
   remove_old_checkpoints(write(5), 1);
   EXPECT_EQ(names(), (std::vector<std::string>{"step-00000009", "step-00000008", "step-00000005"}));
   EXPECT_EQ(newest_complete(folder).path, folder / "step-00000005");
+}
+
+TEST_F(CheckpointTest, unfinished_ones_do_not_count_among_those_kept) {
+  for (const std::int64_t step : {3, 8, 9, 10}) write(step);
+  fs::remove(folder / "step-00000008" / "COMPLETE");
+  fs::remove(folder / "step-00000009" / "COMPLETE");
+  remove_old_checkpoints(folder / "step-00000010", 2);
+  EXPECT_TRUE(fs::exists(folder / "step-00000003" / "COMPLETE"));
 }
 
 TEST_F(CheckpointTest, the_best_is_a_link_within_the_folder_that_is_replaced_at_once) {

@@ -1,0 +1,85 @@
+"""What a run may go on from, and what it leaves alone."""
+
+import signal
+import unittest
+
+from training import (DECODERS, TINY, TrainingTest, checkpoints, flags, gondola, losses, rows,
+                      sentences)
+
+OPTIONS = {**TINY, **DECODERS["conv"], "run.folder": "run", "checkpoint.every_steps": 2,
+           "checkpoint.keep": 9}
+
+
+class ResumeRulesTest(TrainingTest):
+    def do(self, *options, more=(), code=0):
+        ended = gondola("train", *flags(OPTIONS, *options), *more, folder=self.folder)
+        self.assertEqual(ended.returncode, code, ended.stderr)
+        return ended
+
+    def everything_in(self, folder):
+        return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+    def test_a_named_checkpoint_does_not_go_on_in_another_runs_folder(self):
+        self.do({"trainer.steps": 6})
+        self.do({"trainer.steps": 4, "run.folder": "other"})
+        before = self.everything_in(self.folder / "other")
+        ended = self.do({"trainer.steps": 8, "run.folder": "other"},
+                        more=("--resume", "run/checkpoints/step-00000002"), code=64)
+        self.assert_one_sentence(ended.stderr, "'other' holds another run")
+        self.assertEqual(self.everything_in(self.folder / "other"), before)
+
+        # In a folder of its own it does.
+        self.do({"trainer.steps": 6, "run.folder": "new"},
+                more=("--resume", "run/checkpoints/step-00000002"))
+        self.assertEqual(losses(self.folder / "new")["train", 6],
+                         losses(self.folder / "run")["train", 6])
+
+    def test_a_run_that_was_rewound_does_not_fall_back_into_its_former_future(self):
+        self.do({"trainer.steps": 6})
+        self.do({"trainer.steps": 3}, more=("--resume", "run/checkpoints/step-00000002"))
+        run = self.folder / "run"
+        self.assertEqual([path.name for path in checkpoints(run)],
+                         ["step-00000002", "step-00000003"])
+        self.assertEqual(sorted(path.name for path in (run / "checkpoints").glob("abandoned-*")),
+                         ["abandoned-step-00000004", "abandoned-step-00000006"])
+        ended = self.do({"trainer.steps": 8}, more=("--resume", "auto"))
+        self.assertIn("resumed after step 3", ended.stdout)
+        self.assert_every_step_once(run, 8)
+        best = (run / "checkpoints/best").resolve()
+        self.assertTrue((best / "COMPLETE").exists())
+
+    def test_a_run_that_died_before_its_first_checkpoint_starts_again_with_its_ledger(self):
+        options = {"trainer.steps": 1000000, "checkpoint.every_steps": 0, "data.ledger": "ledger.csv",
+                   "run.resume": "auto"}
+        training = self.start(2, OPTIONS, options)
+        training.wait_for_step(3)
+        training.signal(1, signal.SIGKILL)
+        self.assertEqual(training.end()[0], 137, training.errors)
+        self.assertEqual(checkpoints(training.run), [])
+        self.train(2, OPTIONS, options, {"trainer.steps": 4})
+        lines = (self.folder / "ledger.csv").read_text().splitlines()
+        self.assertEqual([int(line.split(",")[0]) for line in lines],
+                         [1 + i // TINY["trainer.batch_size"] for i in range(4 * 24)])
+        self.assert_every_step_once(training.run, 4)
+
+        # The ledger of another run stays as it is.
+        ended = self.do({"run.folder": "other", "data.ledger": "ledger.csv", "trainer.steps": 2},
+                        more=("--resume", "auto"), code=64)
+        self.assert_one_sentence(ended.stderr, "ledger.csv", "exists already")
+        self.assertFalse((self.folder / "other").exists())
+
+    def test_weights_of_another_run_start_a_run_on_other_images(self):
+        self.do({"trainer.steps": 40, "trainer.epochs": 0})
+        other = {"data.path": "synthetic:120x1x28x28", "trainer.steps": 2}
+        self.do(other, {"run.folder": "tuned", "checkpoint.init": "run"})
+        self.do(other, {"run.folder": "scratch"})
+        tuned, scratch = (rows(self.folder / name)[0]["loss"] for name in ("tuned", "scratch"))
+        self.assertLess(tuned, 0.9 * scratch)
+        # A run that goes on needs them no more.
+        ended = self.do(other, {"run.folder": "tuned", "checkpoint.init": "gone", "trainer.steps": 3},
+                        more=("--resume", "auto"))
+        self.assertEqual(sentences(ended.stderr), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
