@@ -6,8 +6,10 @@ import socket
 import subprocess
 import unittest
 
-from training import DECODERS, TINY, TrainingTest, checkpoints, flags, gondola, saw, write_idx
+from training import (DECODERS, PROGRAM, TINY, TrainingTest, checkpoints, flags, gondola, saw,
+                      write_idx)
 
+NOBODY = 65534
 MAKE_DATASET = os.environ["GONDOLA_MAKE_DATASET"]
 OPTIONS = {**TINY, **DECODERS["siren"], "trainer.steps": 4}
 
@@ -100,6 +102,9 @@ class BadInputTest(TrainingTest):
                              more=("--resume", "auto"),
                              says=("optimizer.learning_rate", "0.25", "0.001"))
         self.refuse_training(66, {"checkpoint.init": "absent"}, says=("absent",))
+        self.refuse_training(64, {"run.folder": ""}, more=("--resume", "auto"), says=("run.folder",))
+        self.refuse_training(65, {"run.folder": "trained", "data.path": "synthetic:201x1x28x28"},
+                             more=("--resume", "auto"), says=("synthetic:201x1x28x28",))
         (self.folder / "file").write_text("no folder")
         self.refuse_training(64, {"run.folder": "file"}, says=("'file' is a file",))
         self.refuse_training(64, {"data.ledger": "file"}, says=("ledger file exists",))
@@ -120,6 +125,34 @@ class BadInputTest(TrainingTest):
                 (self.folder / name).write_text("precious")
                 self.refuse(64, command, run, "--output", name, says=(name,))
                 self.assertEqual((self.folder / name).read_text(), "precious")
+
+    def test_inspect_draws_over_nothing(self):
+        dataset = self.make("good")
+        before = dataset.read_bytes()
+        self.refuse(64, "inspect", dataset, "--sheet", dataset, says=("good.h5",))
+        self.assertEqual(dataset.read_bytes(), before)
+
+    def test_run_folders_that_cannot_be_read(self):
+        run = self.trained()
+        (run / "checkpoints").rename(self.folder / "aside")
+        (run / "checkpoints").write_text("no folder")
+        self.refuse_training(74, {"run.folder": "trained"}, more=("--resume", "auto"),
+                             says=("trained/checkpoints",))
+        run.chmod(0)
+        self.addCleanup(run.chmod, 0o700)
+        self.folder.chmod(0o755)
+        somebody = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+        command = [PROGRAM, "train", *flags(OPTIONS, {"run.folder": run})]
+        try:
+            subprocess.run([PROGRAM, "--version"], check=True, capture_output=True, **somebody)
+        except (OSError, subprocess.CalledProcessError):
+            saw("the program cannot be run by another user here: permissions were not tried")
+            return
+        for more in ([], ["--resume", "auto"]):
+            ended = subprocess.run([*command, *more], cwd=self.folder, capture_output=True, text=True,
+                                   check=False, **somebody)
+            self.assertEqual(ended.returncode, 74, ended.stderr)
+            saw(self.assert_one_sentence(ended.stderr, "cannot read run folder", "Permission denied"))
 
     def test_reconstruct_sizes(self):
         self.refuse(64, "reconstruct", self.trained(), "--size", "-3", says=("-3",))

@@ -10,13 +10,15 @@ OPTIONS = {**TINY, **DECODERS["siren"], "trainer.steps": 4}
 
 
 class WorldTest(TrainingTest):
-    def refuse(self, first_three, last, *parts):
+    def refuse(self, first_three, last, *parts, show=True):
         """Three ranks with the first command and one with the second."""
         world = World(3, *first_three, ":", "-n", "1", *last)
         self.addCleanup(world.kill)
         code, _ = world.end()
         self.assertEqual(code, 69, world.errors)
-        saw(self.assert_one_sentence(world.errors, *parts))
+        said = self.assert_one_sentence(world.errors, *parts)
+        if show:
+            saw(said)
         self.assertEqual(list(self.folder.rglob("run*")), [])
 
     def command(self, *options):
@@ -25,6 +27,11 @@ class WorldTest(TrainingTest):
     def test_a_rank_with_another_option_is_named(self):
         self.refuse(self.command(), self.command({"optimizer.learning_rate": 0.5}),
                     "config of rank 3", "give every rank the same config")
+
+    def test_a_rank_that_is_to_do_something_else_is_named_before_any_turns_off(self):
+        for odd in (["--parallel.device", "cpu"], ["--dry-run"], ["--help"], ["--print-config"]):
+            with self.subTest(odd=odd):
+                self.refuse(self.command(), [*self.command(), *odd], "config of rank 3", show=False)
 
     def test_a_rank_with_another_dataset_is_named(self):
         for name, train in [("one", 200), ("two", 199)]:
