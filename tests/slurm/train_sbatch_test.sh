@@ -55,6 +55,11 @@ wait_until 120 ended || fail "the second start did not end"
 [[ $(state JobState) == COMPLETED && $(state ExitCode) == 0:0 ]] ||
     fail "job state $(state JobState), exit code $(state ExitCode)"
 
+# It stopped by a checkpoint and went on from it, rather than being killed and begun anew.
+grep -q 'stopped after a checkpoint' "$log" || fail "the first start wrote no checkpoint on USR1"
+grep -q "resumed after step $stopped_at\$" "$log" ||
+    fail "the second start did not go on from step $stopped_at"
+
 # Both starts are in one log, both nodes took part, and every step was made once.
 grep -q 'start 1, 2 nodes' "$log" || fail "the first start is not in the log"
 grep -q 'start 2, 2 nodes' "$log" || fail "the second start is not in the log"
