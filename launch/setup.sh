@@ -201,12 +201,16 @@ fi
 [[ -z ${GONDOLA_WERROR-} ]] || settings+=("GONDOLA_WERROR=$GONDOLA_WERROR")
 configured=true
 [[ -f $folder/build.ninja ]] || configured=false
+if [[ -z $torch_folder ]] && grep -qs '^TORCH_ROOT:' "$folder/CMakeCache.txt"; then
+    configured=false # it was another libtorch's
+fi
 for setting in "${settings[@]}"; do
     grep -qs "^${setting%%=*}:[A-Z]*=${setting#*=}\$" "$folder/CMakeCache.txt" || configured=false
 done
 if ! $configured; then
     say "configuring $folder"
-    logged cmake --preset release "${settings[@]/#/-D}"
+    # What an earlier libtorch left in the cache would be found again.
+    logged cmake --fresh --preset release "${settings[@]/#/-D}"
 fi
 
 # A compiler may take 1.5 GB: fewer at once where memory is short.

@@ -105,6 +105,14 @@ class Run(unittest.TestCase):
         run.send_signal(signal.SIGINT)
         self.assertNotIn(run.wait(timeout=30), [0, 3, 75])
 
+    def test_a_program_that_cannot_be_started_is_no_success(self):
+        program = self.folder / "unable.sh"
+        program.write_text("#!/bin/sh\nexit 127\n")  # as the dynamic linker does
+        program.chmod(0o755)
+        run = subprocess.run([str(REPOSITORY / "launch/run.sh"), "-n", "1", "--", "train"],
+                             env={**self.environment, "GONDOLA": str(program)}, capture_output=True)
+        self.assertEqual(127, run.returncode)
+
     def test_a_missing_program_is_named(self):
         run = subprocess.run([str(REPOSITORY / "launch/run.sh"), "-n", "1", "--", "train"], text=True,
                              env={**os.environ, "GONDOLA": "/nowhere/gondola"}, capture_output=True)
