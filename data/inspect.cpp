@@ -124,6 +124,13 @@ void require_intact(const DatasetSummary& summary) {
   }
 }
 
+void require_new_sheet(const std::filesystem::path& picture) {
+  if (std::filesystem::exists(picture)) {
+    throw ConfigError("the contact sheet " + picture.string() +
+                      " exists already and is not overwritten; remove it or choose another name");
+  }
+}
+
 void write_contact_sheet(const std::string& dataset_path, const std::filesystem::path& picture) {
   constexpr std::int64_t kMostSheetImages = 64;
   constexpr std::int64_t kMostSheetBytes = 1 << 26;

@@ -46,6 +46,10 @@ void print_summary(const DatasetSummary& summary, std::ostream& out);
 /// @throws DataError that names the first dataset that differs
 void require_intact(const DatasetSummary& summary);
 
+/// Contact sheets replace no file: what a command asks before it does anything else.
+/// @throws ConfigError where `picture` exists
+void require_new_sheet(const std::filesystem::path& picture);
+
 /// Writes the first 64 images of the training split (of the test split where there is no other),
 /// fewer where they are larger than a mebibyte, as one picture. @throws as DatasetFile does,
 /// IoError

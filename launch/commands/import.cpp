@@ -88,11 +88,7 @@ int run_import(std::span<const std::string> args) {
     throw ConfigError("--output " + recipe.output +
                       " has the ending of its contact sheet; give it another, such as .h5");
   }
-  if (std::filesystem::exists(sheet)) {
-    throw ConfigError("the contact sheet " + sheet.string() +
-                      " exists already and is not overwritten; remove it or choose another "
-                      "--output");
-  }
+  require_new_sheet(sheet);
   import_idx(recipe);
   write_contact_sheet(recipe.output, sheet);
   std::printf("%s\n%s\n", recipe.output.c_str(), sheet.c_str());

@@ -14,13 +14,16 @@ namespace po = boost::program_options;
 int run_inspect(std::span<const std::string> args) {
   po::options_description table("Options");
   table.add_options()("verify", "read everything and check it against the stored checksums")(
-      "sheet", po::value<std::string>(), "write the first images as a PNG of this name");
+      "sheet", po::value<std::string>(), "write the first images as a new PNG of this name");
   const auto values = parse_dataset_command("inspect", args, "file", table);
   if (!values) {
     return static_cast<int>(ExitCode::kDone);
   }
   if (values->count("file") == 0) {
     throw ConfigError("the dataset file to inspect is missing; give gondola inspect FILE");
+  }
+  if (values->count("sheet") > 0) {
+    require_new_sheet((*values)["sheet"].as<std::string>());
   }
   const auto path = (*values)["file"].as<std::string>();
   const bool verify = values->count("verify") > 0;

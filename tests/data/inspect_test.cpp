@@ -118,6 +118,13 @@ TEST_F(Inspection, colours_are_interleaved) {
   EXPECT_EQ(make_contact_sheet(std::vector<std::uint8_t>{1, 2}, 1, 2, 1, 1).channels, 1);
 }
 
+TEST_F(Inspection, a_sheet_replaces_no_file) {
+  const std::string path = make_dataset("a.h5", 2);
+  EXPECT_NO_THROW(require_new_sheet(in_folder("a.png")));
+  EXPECT_THAT(complaint<ConfigError>([&] { require_new_sheet(path); }),
+              AllOf(HasSubstr(path), HasSubstr("not overwritten")));
+}
+
 TEST_F(Inspection, the_sheet_of_a_file_is_a_png) {
   write_contact_sheet(make_dataset("a.h5", 70), in_folder("a.png"));
   std::int64_t width = 0, height = 0;
