@@ -90,8 +90,14 @@ int run_import(std::span<const std::string> args) {
   }
   require_new_sheet(sheet);
   import_idx(recipe);
-  write_contact_sheet(recipe.output, sheet);
-  std::printf("%s\n%s\n", recipe.output.c_str(), sheet.c_str());
+  std::printf("%s\n", recipe.output.c_str());
+  try {
+    write_contact_sheet(recipe.output, sheet);
+    std::printf("%s\n", sheet.c_str());
+  } catch (const IoError& error) {  // the dataset is whole: that is what was asked for
+    std::fprintf(stderr, "gondola: warning: %s is whole, but has no contact sheet: %s\n",
+                 recipe.output.c_str(), error.what());
+  }
   return static_cast<int>(ExitCode::kDone);
 }
 
