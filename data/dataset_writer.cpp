@@ -18,6 +18,17 @@ namespace {
 constexpr hsize_t kAlignmentBytes = 4096;
 constexpr std::int64_t kRoomForSmallPartsBytes = 64 * 1024;
 
+void make_folder_of(const std::string& path) {
+  const auto folder = std::filesystem::path(path).parent_path();
+  std::error_code error;
+  if (!folder.empty()) {
+    std::filesystem::create_directories(folder, error);
+  }
+  if (error) {
+    throw IoError("cannot create the folder " + folder.string() + ": " + error.message());
+  }
+}
+
 /// A file whose larger parts HDF5 lays out on page boundaries.
 hdf5::Handle create_aligned(const std::string& path) {
   const hdf5::Handle access = hdf5::file_access();
@@ -92,6 +103,7 @@ DatasetWriter::DatasetWriter(const std::string& path, DatasetPlan plan)
     split.sums.assign(static_cast<std::size_t>(image_bytes()), 0);
     split.channel_squares.assign(static_cast<std::size_t>(plan_.channels), 0);
   }
+  make_folder_of(path_);
   lay_out();
   descriptor_ = FileDescriptor(::open(target_.temporary().c_str(), O_RDWR | O_CLOEXEC));
   if (!descriptor_) {

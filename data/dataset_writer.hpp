@@ -23,8 +23,8 @@ struct DatasetPlan {
 };
 
 /// Writes a dataset file in format version 1 (data/FORMAT.md), image by image in order, with its
-/// checksums, mean images and statistics. The file appears when commit() returns, never before;
-/// without commit() nothing stays behind.
+/// checksums, mean images and statistics. Its folder is made where there is none. The file appears
+/// when commit() returns, never before; without commit() no part of it stays behind.
 ///
 /// HDF5 lays the file out and writes the small parts; the images are written past it, so a full
 /// disk is met where it can be answered, and the space is asked for beforehand.

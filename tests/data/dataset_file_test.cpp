@@ -85,6 +85,13 @@ TEST_F(DatasetFiles, no_file_is_overwritten_and_none_appears_before_it_is_comple
   EXPECT_THAT(listing(), ElementsAre("a.h5"));
 }
 
+TEST_F(DatasetFiles, the_folder_of_a_new_file_is_made) {
+  EXPECT_EQ(DatasetFile(make_dataset("new/folder/a.h5", 2)).split(Split::kTrain)->images, 2);
+  write_bytes("file", "no folder");
+  EXPECT_THAT(complaint<IoError>([&] { make_dataset("file/a.h5", 2); }),
+              HasSubstr("cannot create the folder " + in_folder("file")));
+}
+
 TEST_F(DatasetFiles, a_plan_without_images_is_refused) {
   EXPECT_THAT(complaint<DataError>([&] {
                 DatasetWriter writer(in_folder("a.h5"), {.channels = 1, .height = 2, .width = 2});
