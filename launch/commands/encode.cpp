@@ -34,29 +34,44 @@ torch::Tensor encode_all(TrainedModel& model, const ImageSource& source, std::in
   return torch::cat(parts).contiguous();
 }
 
+/// The file of docs/latents.md. It is made in memory: latents fit there, and a full disk is then
+/// met by plain writes.
 void write_latents(const std::filesystem::path& path, const TrainedModel& model,
                    const ImageSource& source, const torch::Tensor& latents) {
-  AtomicFile atomic(path);
-  auto file = hdf5::create_file(atomic.temporary().string());
-  hdf5::write_attribute(file.get(), "format", std::string("gondola-latents"));
-  hdf5::write_attribute(file.get(), "format_version", std::int64_t{1});
-  hdf5::write_attribute(file.get(), "checkpoint", model.checkpoint().string());
-  hdf5::write_attribute(file.get(), "source", source.name());
-  hdf5::write_attribute(file.get(), "encoding", model.reconstructor().description());
-  hdf5::write_raw_dataset(file.get(), "latents", H5T_NATIVE_FLOAT, latents.data_ptr(),
-                          latents.sizes());
-  std::vector<std::int64_t> ids(static_cast<std::size_t>(latents.size(0)));
-  std::iota(ids.begin(), ids.end(), 0);
-  const std::vector<std::int64_t> shape = {latents.size(0)};
-  hdf5::write_dataset<std::int64_t>(file.get(), "ids", ids, shape);
-  if (source.has_labels()) {
-    std::vector<std::int64_t> labels(ids.size());
-    std::transform(ids.begin(), ids.end(), labels.begin(),
-                   [&](std::int64_t id) { return source.label(id); });
-    hdf5::write_dataset<std::int64_t>(file.get(), "labels", labels, shape);
+  const auto image = hdf5::make_file_in_memory(path.string(), [&](hid_t file) {
+    hdf5::write_attribute(file, "format", std::string("gondola-latents"));
+    hdf5::write_attribute(file, "format_version", std::int64_t{1});
+    hdf5::write_attribute(file, "checkpoint", model.checkpoint().string());
+    hdf5::write_attribute(file, "source", source.name());
+    hdf5::write_attribute(file, "encoding", model.reconstructor().description());
+    hdf5::write_raw_dataset(file, "latents", H5T_NATIVE_FLOAT, latents.data_ptr(), latents.sizes());
+    std::vector<std::int64_t> ids(static_cast<std::size_t>(latents.size(0)));
+    std::iota(ids.begin(), ids.end(), 0);
+    const std::vector<std::int64_t> shape = {latents.size(0)};
+    hdf5::write_dataset<std::int64_t>(file, "ids", ids, shape);
+    if (source.has_labels()) {
+      std::vector<std::int64_t> labels(ids.size());
+      std::transform(ids.begin(), ids.end(), labels.begin(),
+                     [&](std::int64_t id) { return source.label(id); });
+      hdf5::write_dataset<std::int64_t>(file, "labels", labels, shape);
+    }
+  });
+  write_file_atomically(path, image);
+}
+
+/// RUN/latents-<split>.h5. Where RUN is a checkpoint, that of its run: the checkpoint's own folder
+/// is removed when newer ones come. @throws ConfigError for a checkpoint that lies in no run folder
+std::filesystem::path default_output(const ModelOptions& options) {
+  const auto name = std::string("latents-") + split_name(options.split) + ".h5";
+  const std::filesystem::path run = options.run;
+  if (!std::filesystem::exists(run / "state.h5")) return run / name;
+  const auto checkpoints = std::filesystem::canonical(run).parent_path();
+  if (checkpoints.filename() != "checkpoints") {
+    throw ConfigError("'" + options.run +
+                      "' is a checkpoint outside a run folder; name the file for its latents with "
+                      "--output");
   }
-  file.close();
-  atomic.commit();
+  return checkpoints.parent_path() / name;
 }
 
 }  // namespace
@@ -66,7 +81,7 @@ int run_encode(std::span<const std::string> args, MpiSession& mpi) {
   auto table = model_option_table(/*default_images=*/0);
   table.add_options()(
       "output", po::value<std::string>(),
-      "HDF5 file to write: /latents [N, k] f32, /ids, /labels (default: RUN/latents-<split>.h5)");
+      "HDF5 file to write (docs/latents.md); by default latents-<split>.h5 in the run folder");
   const auto values = parse_model_command("encode", args, table);
   if (!values) return static_cast<int>(ExitCode::kDone);
   if (mpi.size() != 1) {
@@ -74,9 +89,9 @@ int run_encode(std::span<const std::string> args, MpiSession& mpi) {
                      std::to_string(mpi.size()) + "; start it without mpirun");
   }
   const auto options = model_options(*values);
-  std::filesystem::path output = std::filesystem::path(options.run) /
-                                 (std::string("latents-") + split_name(options.split) + ".h5");
-  if (values->count("output") > 0) output = (*values)["output"].as<std::string>();
+  const std::filesystem::path output =
+      values->count("output") > 0 ? std::filesystem::path((*values)["output"].as<std::string>())
+                                  : default_output(options);
   if (std::filesystem::exists(output)) {
     throw ConfigError("'" + output.string() + "' exists already; name another --output");
   }
