@@ -7,8 +7,11 @@
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <string>
+#include <utility>
 #include <vector>
 
+#include "configs/errors.hpp"
 #include "data/image_source.hpp"
 #include "launch/reference_step.hpp"
 #include "trainer/evaluation/evaluate.hpp"
@@ -63,6 +66,27 @@ class OneRank final : public Communicator {
   void barrier() override {}
 };
 
+/// The control is one plain step; what it does not do cannot be compared with it.
+void refuse_other_steps(const RunConfig& config) {
+  const bool conv = config.model.decoder == DecoderKind::kConv;
+  const std::vector<std::pair<bool, std::string>> demands = {
+      {config.model.activation == (conv ? ActivationKind::kElu : ActivationKind::kSin),
+       conv ? "model.activation = elu" : "model.activation = sin"},
+      {!conv || config.model.batch_norm == BatchNormMode::kSync, "model.batch_norm = sync"},
+      {config.latent.spatial == 1, "latent.spatial = 1"},
+      {config.latent.steps == 1, "latent.steps = 1"},
+      {!config.latent.detach, "latent.detach = false"},
+      {config.latent.origin_stddev == 0, "latent.origin_stddev = 0"},
+      {config.trainer.precision == Precision::kFloat32, "trainer.precision = float32"},
+      {config.trainer.accumulate == 1, "trainer.accumulate = 1"}};
+  for (const auto& [met, demand] : demands) {
+    if (!met) {
+      throw ConfigError("gondola bench step compares with a plain step that has " + demand +
+                        ": leave that option as it is");
+    }
+  }
+}
+
 std::string image_text(const ImageShape& shape) {
   return std::to_string(shape.channels) + "x" + std::to_string(shape.height) + "x" +
          std::to_string(shape.width);
@@ -71,6 +95,7 @@ std::string image_text(const ImageShape& shape) {
 }  // namespace
 
 std::string bench_step(const RunConfig& config, const ImageShape& shape) {
+  refuse_other_steps(config);
   const auto batch = config.trainer.batch_size;
   const auto source = open_source("synthetic:" + std::to_string(batch) + "x" + image_text(shape),
                                   Split::kTrain, CacheKind::kNone);

@@ -262,12 +262,17 @@ void TrainingLoop::make_samples(std::int64_t number) {
     report.channels = shape_.channels;
     report.height = shape_.height;
     report.width = shape_.width;
-    std::vector<std::int64_t> ids(static_cast<std::size_t>(report.n));
+    // Images that share statistics come in a whole group, of which the first are shown.
+    const auto group =
+        reconstructor_.independent()
+            ? report.n
+            : std::min(std::max(report.n, run_.config.evaluation.group_images), source.images());
+    std::vector<std::int64_t> ids(static_cast<std::size_t>(group));
     std::iota(ids.begin(), ids.end(), 0);
-    const auto originals = to_values(read_pixels(source, 0, report.n),
-                                     options.dtype().toScalarType(), options.device());
-    const auto copy = [](const torch::Tensor& images) {
-      const auto host = images.to(torch::kCPU, torch::kFloat32).contiguous();
+    const auto originals =
+        to_values(read_pixels(source, 0, group), options.dtype().toScalarType(), options.device());
+    const auto copy = [&](const torch::Tensor& images) {
+      const auto host = images.narrow(0, 0, report.n).to(torch::kCPU, torch::kFloat32).contiguous();
       return std::vector<float>(host.data_ptr<float>(), host.data_ptr<float>() + host.numel());
     };
     report.originals = copy(originals);

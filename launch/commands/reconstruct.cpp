@@ -28,25 +28,29 @@ std::vector<float> host_values(const torch::Tensor& images) {
 /// pixel by pixel.
 SampleReport reconstruct_at(TrainedModel& model, const ImageSource& source, std::int64_t images,
                             std::int64_t height, std::int64_t width) {
-  std::vector<std::int64_t> ids(static_cast<std::size_t>(images));
-  std::iota(ids.begin(), ids.end(), 0);
-  const auto originals =
-      to_values(read_pixels(source, 0, images), model.options().dtype().toScalarType(),
-                model.options().device());
-  const auto latents = model.reconstructor().encode(originals, ids);
+  const auto& reconstructor = model.reconstructor();
   const auto grid = full_grid(height, width, model.options());
-  // One image at a time: a large grid needs memory by its pixels.
-  std::vector<torch::Tensor> parts;
-  for (const auto& latent : latents.split(1)) {
-    parts.push_back(model.reconstructor().decode(latent, &grid).to(torch::kCPU));
+  // Independent images one at a time, since a large grid needs memory by its pixels; others in
+  // whole groups, whose statistics they share.
+  const auto group = reconstructor.independent() ? 1 : model.config().evaluation.group_images;
+  std::vector<torch::Tensor> shown;
+  std::vector<torch::Tensor> made;
+  for (std::int64_t first = 0; first < images; first += group) {
+    const auto count = std::min(group, source.images() - first);
+    std::vector<std::int64_t> ids(static_cast<std::size_t>(count));
+    std::iota(ids.begin(), ids.end(), first);
+    shown.push_back(to_values(read_pixels(source, first, count),
+                              model.options().dtype().toScalarType(), model.options().device()));
+    made.push_back(reconstructor.decode(reconstructor.encode(shown.back(), ids), &grid));
   }
+  const auto originals = torch::cat(shown).narrow(0, 0, images);
   const std::vector<std::int64_t> size = {height, width};
   return {.n = images,
           .channels = model.shape().channels,
           .height = height,
           .width = width,
           .originals = host_values(at::upsample_nearest2d(originals.to(torch::kFloat32), size)),
-          .reconstructions = host_values(torch::cat(parts))};
+          .reconstructions = host_values(torch::cat(made).narrow(0, 0, images))};
 }
 
 }  // namespace

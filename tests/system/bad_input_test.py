@@ -154,6 +154,10 @@ class BadInputTest(TrainingTest):
             self.assertEqual(ended.returncode, 74, ended.stderr)
             saw(self.assert_one_sentence(ended.stderr, "cannot read run folder", "Permission denied"))
 
+    def test_a_step_that_the_bench_has_no_control_for(self):
+        self.refuse(64, "bench", "step", "--latent.steps", "2", says=("latent.steps = 1",))
+        self.refuse(64, "bench", "stepp", says=("stepp",))
+
     def test_reconstruct_sizes(self):
         self.refuse(64, "reconstruct", self.trained(), "--size", "-3", says=("-3",))
 

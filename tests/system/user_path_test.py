@@ -108,6 +108,19 @@ class UserPathTest(TrainingTest):
         self.assertAlmostEqual(one["loss"], rows(run, "eval")[-1]["loss"], delta=1e-9)
         saw(f"eval on 1 rank {one['loss']!r}, on 2 ranks {two['loss']!r}")
 
+    def test_the_step_is_measured_against_plain_libtorch(self):
+        lines = self.do("bench", "step", "--model.hidden", 8, "--model.layers", 2, "--model.filters",
+                        2, "--trainer.batch_size", 2, "--bench.repeats", 2).splitlines()
+        self.assertEqual([json.loads(line)["decoder"] for line in lines], ["siren", "conv"])
+        for line in lines:
+            measured = json.loads(line)
+            for figure in ("images_per_second", "sgemm_gflops"):
+                self.assertGreater(measured[figure], 0)
+            self.assertEqual(set(measured["phase_seconds"]), PHASES)
+            ratio = measured["ratio_to_double_backward"]
+            self.assertLessEqual(ratio["min"], ratio["median"])
+            self.assertLessEqual(ratio["median"], ratio["max"])
+
     def test_the_config_of_a_run_makes_the_same_run_again(self):
         self.import_images()
         first = self.train(2, OPTIONS, DECODERS["conv"]).run
