@@ -177,6 +177,11 @@ void add_model_and_latent(std::vector<Option>& options) {
                            return config.latent.steps > 1 ? LatentUpdate::kDescent
                                                           : LatentUpdate::kGradient;
                          });
+  latent.add(
+      "path", &L::path, kMustAgree,
+      {"How one step from z = 0 is computed: one pass that all images share (shared_origin), "
+       "or autograd twice through every image (double_backward); auto: the first, where it "
+       "is exact and pays."});
 }
 
 void add_trainer_and_optimizer(std::vector<Option>& options) {

@@ -47,6 +47,7 @@ struct ModelSection {
 };
 
 enum class LatentUpdate { kGradient, kDescent };
+enum class LatentPath { kAuto, kSharedOrigin, kDoubleBackward };
 
 struct LatentSection {
   std::int64_t size = 32;    ///< k: latent values (channels of a spatial latent).
@@ -56,7 +57,9 @@ struct LatentSection {
   double step_size = 0.0;    ///< s; 0 means auto: 1/(B m) siren, 1/(B H W) conv (B = global batch).
   double origin_stddev = 0.0;  ///< Stddev of the random origin; 0: z0 = 0.
   LatentUpdate update =
-      LatentUpdate::kGradient;  ///< gradient: z = -s grad; descent: z = z0 - s grad.
+      LatentUpdate::kGradient;          ///< gradient: z = -s grad; descent: z = z0 - s grad.
+  LatentPath path = LatentPath::kAuto;  ///< How the step from z = 0 is computed: in closed form,
+                                        ///< one pass shared by all images, or by double backward.
 };
 
 enum class Precision { kFloat64, kFloat32, kTf32, kBf16 };

@@ -73,6 +73,27 @@ void add_latent_problems(const RunConfig& config, std::vector<std::string>& prob
                        " does not go with model.decoder = siren, whose latents have no map: set "
                        "latent.spatial = 1, or model.decoder = conv");
   }
+  const bool from_zero = latent.steps == 1 && latent.origin_stddev == 0;
+  const bool conv = config.model.decoder == DecoderKind::kConv;
+  if (latent.path == LatentPath::kSharedOrigin && !from_zero) {
+    problems.push_back(
+        "latent.path = shared_origin is exact for one step from z = 0 only, not for " +
+        shown(config, latent.steps > 1 ? "latent.steps" : "latent.origin_stddev") +
+        ": set latent.path = auto");
+  }
+  if (latent.path == LatentPath::kSharedOrigin && conv && !uses_batch_norm(config)) {
+    problems.push_back(
+        "latent.path = shared_origin is there for model.decoder = siren and for batch norm, not "
+        "for "
+        "model.batch_norm = none: set latent.path = auto");
+  }
+  if (latent.path == LatentPath::kDoubleBackward && uses_batch_norm(config) &&
+      latent.origin_stddev == 0) {
+    problems.push_back(
+        "latent.path = double_backward does not go with " + shown(config, "model.batch_norm") +
+        ", whose images share the pass through z = 0 on every number of ranks: set latent.path = "
+        "auto");
+  }
   if (latent.steps > 1 && latent.update == LatentUpdate::kGradient) {
     problems.push_back("latent.update = gradient forgets every step but the last of " +
                        shown(config, "latent.steps") +

@@ -23,6 +23,9 @@ inline std::vector<std::string> names_of(ActivationKind) {
 }
 inline std::vector<std::string> names_of(BatchNormMode) { return {"sync", "local", "none"}; }
 inline std::vector<std::string> names_of(LatentUpdate) { return {"gradient", "descent"}; }
+inline std::vector<std::string> names_of(LatentPath) {
+  return {"auto", "shared_origin", "double_backward"};
+}
 inline std::vector<std::string> names_of(Precision) {
   return {"float64", "float32", "tf32", "bf16"};
 }

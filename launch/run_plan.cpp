@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "configs/option_table.hpp"
+#include "trainer/model.hpp"
 #include "trainer/training_loop.hpp"
 
 namespace gondola {
@@ -50,7 +51,8 @@ std::vector<std::string> plan_lines(const RunConfig& config, const ImageSource& 
               count(parameters.numel(), "parameter"),
           "latent       " + count(latent.size * latent.spatial * latent.spatial, "value") + ", " +
               count(latent.steps, "inner step") + (latent.detach ? " (detached)" : "") +
-              ", step size " + number(latent.step_size) + ", double backward",
+              ", step size " + number(latent.step_size) + ", " +
+              path_in_words(config, {train.channels(), train.height(), train.width()}),
           "training     " + count(total_steps(config.trainer, batches), "step") + " of " +
               count(config.trainer.batch_size, "image") + " (" + count(batches, "step") +
               " an epoch), " + option("trainer.precision") + ", learning rate " +

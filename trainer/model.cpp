@@ -6,7 +6,7 @@
 #include "trainer/decoders/conv_decoder.hpp"
 #include "trainer/decoders/linear.hpp"
 #include "trainer/decoders/siren_decoder.hpp"
-#include "trainer/latent/double_backward_encoder.hpp"
+#include "trainer/latent/latent_encoder.hpp"
 
 namespace gondola {
 
@@ -37,6 +37,33 @@ double outer_scale(const RunConfig& config, const ImageShape& shape) {
 
 double resolved_step_size(const RunConfig& config, const ImageShape& shape) {
   return config.latent.step_size > 0 ? config.latent.step_size : outer_scale(config, shape);
+}
+
+LatentSection resolved_latent(const RunConfig& config, const ImageShape& shape) {
+  auto latent = config.latent;
+  // B images cost 9 B units of N rows by double backward, 3 B + 3 + 3 C with the shared origin.
+  const bool pays = 2 * config.trainer.batch_size > 1 + shape.channels;
+  if (latent.path == LatentPath::kAuto && config.model.decoder == DecoderKind::kSiren && !pays) {
+    latent.path = LatentPath::kDoubleBackward;
+  }
+  return latent;
+}
+
+std::string path_in_words(const RunConfig& config, const ImageShape& shape) {
+  const auto& latent = config.latent;
+  const bool siren = config.model.decoder == DecoderKind::kSiren;
+  if (latent.origin_stddev > 0) return "double backward (each image has a random origin)";
+  if (!siren && config.model.batch_norm == BatchNormMode::kNone) {
+    return "double backward (without batch norm this decoder shares no origin)";
+  }
+  if (latent.steps > 1) {
+    return siren ? "double backward (only the first of several steps has a shared origin)"
+                 : "double backward after the first step, whose origin is shared";
+  }
+  if (resolved_latent(config, shape).path != LatentPath::kDoubleBackward) return "shared origin";
+  return latent.path == LatentPath::kDoubleBackward
+             ? "double backward (latent.path)"
+             : "double backward (the batch is too small to share the origin)";
 }
 
 torch::Tensor to_values(const torch::Tensor& pixels, torch::ScalarType dtype,

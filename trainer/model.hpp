@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <memory>
+#include <string>
 
 #include "configs/run_config.hpp"
 #include "trainer/decoders/decoder.hpp"
@@ -21,6 +22,12 @@ namespace gondola {
 
 /// latent.step_size, or the published scale where it is auto.
 [[nodiscard]] double resolved_step_size(const RunConfig& config, const ImageShape& shape);
+
+/// The latent section of a run, whose path says what auto comes to for its global batch.
+[[nodiscard]] LatentSection resolved_latent(const RunConfig& config, const ImageShape& shape);
+
+/// How the inner pass is computed, and why not by the shared origin, for people.
+[[nodiscard]] std::string path_in_words(const RunConfig& config, const ImageShape& shape);
 
 /// What the sum of the outer loss is multiplied with before the weights' gradient is taken: the
 /// published scale.

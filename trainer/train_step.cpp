@@ -15,7 +15,7 @@ TrainStep::TrainStep(const RunConfig& config, const ImageShape& shape, TrainedSt
       state_(state),
       communicator_(communicator),
       timer_(timer),
-      encoder_(config.latent, resolved_step_size(config, shape)),
+      encoder_(resolved_latent(config, shape), resolved_step_size(config, shape)),
       reducer_(communicator),
       outer_scale_(outer_scale(config, shape)) {}
 
@@ -38,7 +38,7 @@ std::int64_t TrainStep::batch_norm_images(std::int64_t own) const {
 /// StepResult::sums
 torch::Tensor TrainStep::accumulate_gradient(const EncoderInput& input) {
   timer_.enter(Phase::kInner);
-  const auto encoding = encoder_.encode(state_.decoder, input, DoubleBackwardEncoder::Graph::kKeep,
+  const auto encoding = encoder_.encode(state_.decoder, input, LatentEncoder::Graph::kKeep,
                                         /*pass=*/{});
   timer_.enter(Phase::kOuter);
   const auto loss =

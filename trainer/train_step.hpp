@@ -9,7 +9,7 @@
 #include "configs/run_config.hpp"
 #include "trainer/decoders/decoder.hpp"
 #include "trainer/image_shape.hpp"
-#include "trainer/latent/double_backward_encoder.hpp"
+#include "trainer/latent/latent_encoder.hpp"
 #include "trainer/objectives/gon.hpp"
 #include "trainer/optimizer/flat_adam.hpp"
 #include "trainer/parallel/communicator.hpp"
@@ -56,7 +56,7 @@ class TrainStep {
   TrainedState state_;
   Communicator& communicator_;
   PhaseTimer& timer_;
-  DoubleBackwardEncoder encoder_;
+  LatentEncoder encoder_;
   GonObjective objective_;
   GradientReducer reducer_;
   std::vector<PassStatistics> statistics_;  ///< Of the outer passes of the current step.

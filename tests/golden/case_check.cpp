@@ -9,7 +9,7 @@
 
 #include "trainer/decoders/conv_decoder.hpp"
 #include "trainer/decoders/siren_decoder.hpp"
-#include "trainer/latent/double_backward_encoder.hpp"
+#include "trainer/latent/latent_encoder.hpp"
 #include "trainer/objectives/squared_error.hpp"
 #include "trainer/optimizer/flat_adam.hpp"
 
@@ -44,7 +44,7 @@ class Case {
     load_weights();
   }
 
-  Checks run(bool latent_constant);
+  Checks run(bool latent_constant, LatentPath path);
 
   /// The file's tensor, whole, in float64.
   torch::Tensor golden(const std::string& name) const { return file_.tensor(name); }
@@ -223,7 +223,7 @@ Coordinates coordinates_of(const GoldenFile& file, const std::string& images,
   return file.has(index) ? subset_of(grid, file.tensor(index)) : grid;
 }
 
-Checks Case::run(bool latent_constant) {
+Checks Case::run(bool latent_constant, LatentPath path) {
   Checks checks;
   const std::string source =
       file_.has("input/source_images") ? "input/source_images" : "input/images";
@@ -239,13 +239,14 @@ Checks Case::run(bool latent_constant) {
   outer_pass.coordinates = implicit ? &outer : nullptr;
 
   auto latent = latent_config();
+  latent.path = path;
   EncoderInput input{.images = mine(source),
                      .mean_image = golden(source).mean(0, /*keepdim=*/true).to(dtype_),
                      .global_images = batch_,
                      .origin = {}};
   if (file_.number("z0_sigma", 0) > 0) input.origin = mine("z0");
-  const DoubleBackwardEncoder encoder(latent, file_.number("step_size"));
-  auto encoding = encoder.encode(*decoder_, input, DoubleBackwardEncoder::Graph::kKeep, inner_pass);
+  const LatentEncoder encoder(latent, file_.number("step_size"));
+  auto encoding = encoder.encode(*decoder_, input, LatentEncoder::Graph::kKeep, inner_pass);
   auto z = encoding.latents;
   if (latent_constant || latent.detach) z = z.detach().requires_grad_(true);
   if (z.requires_grad()) z.retain_grad();
@@ -314,9 +315,15 @@ Slice uneven_slice(std::int64_t images, int rank, int world) {
 }
 
 Checks check_case(const GoldenFile& file, torch::ScalarType dtype, Communicator& communicator) {
-  auto checks = Case(file, dtype, communicator).run(/*latent_constant=*/false);
-  if (!file.names_in("grads_latent_constant").empty()) {
-    checks.merge(Case(file, dtype, communicator).run(/*latent_constant=*/true));
+  Checks checks;
+  for (const auto path : {LatentPath::kSharedOrigin, LatentPath::kDoubleBackward}) {
+    for (const bool latent_constant : {false, true}) {
+      if (latent_constant && file.names_in("grads_latent_constant").empty()) continue;
+      for (const auto& [name, check] : Case(file, dtype, communicator).run(latent_constant, path)) {
+        auto& worst = checks.try_emplace(name, check).first->second;
+        raise(worst.error, check.error);
+      }
+    }
   }
   return checks;
 }
@@ -347,7 +354,7 @@ Checks check_utilities(const GoldenFile& file, const std::string& folder) {
     const GoldenFile conv(folder + "/conv_cifar_small.h5");
     Case model(conv, torch::kFloat64, alone);
     const auto images = conv.tensor("input/images");
-    const DoubleBackwardEncoder encoder(model.latent_config(), conv.number("step_size"));
+    const LatentEncoder encoder(model.latent_config(), conv.number("step_size"));
     const auto mean = file.tensor("encode_batch_independent/mean_image").unsqueeze(0);
     const auto expected = file.tensor("encode_batch_independent/latent");
     for (const std::int64_t batch : {std::int64_t{1}, std::int64_t{2}, images.size(0)}) {
@@ -357,7 +364,7 @@ Checks check_utilities(const GoldenFile& file, const std::string& folder) {
             encoder
                 .encode(model.decoder(),
                         {.images = part, .mean_image = mean, .global_images = 1, .origin = {}},
-                        DoubleBackwardEncoder::Graph::kDrop, {})
+                        LatentEncoder::Graph::kDrop, {})
                 .latents);
       }
       keep_worst(checks, "encode_batch_independent", relative_error(torch::cat(parts), expected),

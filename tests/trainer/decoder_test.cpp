@@ -11,7 +11,7 @@
 #include "tests/support/relative_error.hpp"
 #include "tests/trainer/small_model.hpp"
 #include "trainer/decoders/conv_decoder.hpp"
-#include "trainer/latent/double_backward_encoder.hpp"
+#include "trainer/latent/latent_encoder.hpp"
 #include "trainer/objectives/squared_error.hpp"
 
 namespace gondola {
@@ -99,8 +99,8 @@ TEST_P(AtTheOrigin, the_coupled_gradient_is_double_backward_through_the_whole_ba
   const auto origin = torch::zeros(shape, torch::kFloat64).requires_grad_(true);
   const auto losses = squared_error_per_image(plain_decode(*decoder, activation, origin), images);
   const auto expected = torch::autograd::grad({losses.sum()}, {origin}, {}, true, true)[0];
-  const auto actual = decoder->coupled_gradient_at_origin(images, images.mean(0, /*keepdim=*/true),
-                                                          /*global_images=*/5, kGroupPass);
+  const auto actual = decoder->gradient_at_origin(images, images.mean(0, /*keepdim=*/true),
+                                                  /*global_images=*/5, kGroupPass);
   EXPECT_LE(relative_error(actual.gradient, expected), 1e-11);
   EXPECT_LE(relative_error(actual.loss, losses), 1e-12);
   EXPECT_FALSE(actual.loss.requires_grad());
@@ -155,11 +155,11 @@ TEST(ConvDecoder, biases_in_front_of_batch_norm_get_a_gradient_of_exactly_zero) 
   const auto decoder = conv(config);
   move_parameters(*decoder, 0.3, 5);
   const auto images = random_images({5, 3, 16, 16}, 6);
-  const DoubleBackwardEncoder encoder(config.latent, config.latent.step_size);
+  const LatentEncoder encoder(config.latent, config.latent.step_size);
   const auto encoding = encoder.encode(
       *decoder,
       {.images = images, .mean_image = images.mean(0, true), .global_images = 5, .origin = {}},
-      DoubleBackwardEncoder::Graph::kKeep, {});
+      LatentEncoder::Graph::kKeep, {});
   squared_error_per_image(decoder->decode(encoding.latents, {}), images).sum().backward();
   auto& parameters = decoder->parameters();
   int biases = 0;
@@ -179,7 +179,7 @@ TEST(ConvDecoder, from_the_default_initialisation_the_origins_activations_are_ex
   const auto decoder = conv(conv_config(ActivationKind::kElu));
   const auto images = random_images({2, 3, 16, 16}, 6);
   std::vector<PassStatistics> record;
-  const auto origin = decoder->coupled_gradient_at_origin(
+  const auto origin = decoder->gradient_at_origin(
       images, images.mean(0, true), 2, {.normalisation = Normalisation::kGroup, .record = &record});
   ASSERT_EQ(record.size(), 1U);
   auto& parameters = decoder->parameters();
@@ -197,7 +197,7 @@ TEST(ConvDecoder, the_origin_records_the_statistics_that_a_pass_over_the_batch_r
   const auto images = random_images({4, 3, 16, 16}, 6);
   std::vector<PassStatistics> record;
   const Pass pass{.normalisation = Normalisation::kGroup, .record = &record};
-  static_cast<void>(decoder->coupled_gradient_at_origin(images, images.mean(0, true), 4, pass));
+  static_cast<void>(decoder->gradient_at_origin(images, images.mean(0, true), 4, pass));
   static_cast<void>(decoder->decode(torch::zeros({4, 4}, torch::kFloat64), pass));
   ASSERT_EQ(record.size(), 2U);
   for (std::size_t layer = 0; layer < record[0].size(); ++layer) {

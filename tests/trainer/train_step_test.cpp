@@ -55,7 +55,7 @@ TEST_P(EachDecoder, a_step_is_adam_on_the_mean_of_the_images_losses) {
   torch::optim::Adam adam(tensors, torch::optim::AdamOptions(1e-3));
   const double terms = static_cast<double>(
       kind == DecoderKind::kConv ? kBatch * shape.height * shape.width : kBatch * shape.channels);
-  const DoubleBackwardEncoder encoder(config.latent, 1 / terms);
+  const LatentEncoder encoder(config.latent, 1 / terms);
 
   for (std::int64_t number = 1; number <= 5; ++number) {
     const auto batch = batch_of(kind, number);
@@ -67,7 +67,7 @@ TEST_P(EachDecoder, a_step_is_adam_on_the_mean_of_the_images_losses) {
                                           .mean_image = images.mean(0, /*keepdim=*/true),
                                           .global_images = kBatch,
                                           .origin = {}},
-                                         DoubleBackwardEncoder::Graph::kKeep, {});
+                                         LatentEncoder::Graph::kKeep, {});
     const auto loss = (decoder->decode(encoding.latents, {}) - images).square().sum();
     parameters.zero_gradient();
     (loss / terms).backward();

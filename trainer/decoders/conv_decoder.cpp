@@ -167,10 +167,9 @@ ConvDecoder::OriginPass ConvDecoder::run_at_origin(std::int64_t global_images, c
   return result;
 }
 
-OriginGradient ConvDecoder::coupled_gradient_at_origin(const torch::Tensor& images,
-                                                       const torch::Tensor& mean_image,
-                                                       std::int64_t global_images,
-                                                       const Pass& pass) {
+OriginGradient ConvDecoder::gradient_at_origin(const torch::Tensor& images,
+                                               const torch::Tensor& mean_image,
+                                               std::int64_t global_images, const Pass& pass) {
   TORCH_CHECK(couples_images(pass.normalisation),
               "without batch statistics images are independent");
   const auto origin = run_at_origin(global_images, pass);

@@ -30,6 +30,9 @@ class ConvDecoder final : public Decoder {
 
   [[nodiscard]] torch::Tensor decode(const torch::Tensor& latents, const Pass& pass) override;
   [[nodiscard]] std::vector<std::int64_t> latent_shape() const override;
+  [[nodiscard]] bool shares_origin(Normalisation normalisation) const override {
+    return couples_images(normalisation);
+  }
   [[nodiscard]] bool couples_images(Normalisation normalisation) const override;
 
   /// At z = 0 all images have the same activations, so batch statistics are one image's spatial
@@ -37,10 +40,10 @@ class ConvDecoder final : public Decoder {
   /// constant scaling, the mean sees the full backward pass of one image. Values come from one
   /// image computed on every rank alike: a constant channel gives exactly 0 on every rank, and an
   /// activation's kink falls the same way everywhere.
-  [[nodiscard]] OriginGradient coupled_gradient_at_origin(const torch::Tensor& images,
-                                                          const torch::Tensor& mean_image,
-                                                          std::int64_t global_images,
-                                                          const Pass& pass) override;
+  [[nodiscard]] OriginGradient gradient_at_origin(const torch::Tensor& images,
+                                                  const torch::Tensor& mean_image,
+                                                  std::int64_t global_images,
+                                                  const Pass& pass) override;
   [[nodiscard]] Parameters& parameters() override { return parameters_; }
   [[nodiscard]] std::vector<RunningAverages>& running_averages() override { return running_; }
 

@@ -69,13 +69,17 @@ class Decoder {
   /// Whether batch statistics couple the images of a batch under `normalisation`.
   [[nodiscard]] virtual bool couples_images(Normalisation normalisation) const = 0;
 
-  /// d (sum over the batch of the squared error) / d z_b at z = 0 for every image, when images are
-  /// coupled: images [B, C, H, W], mean_image [1, C, H, W] = mean over the whole (global) batch.
-  /// Not collective: the coupling enters through the mean image alone.
-  [[nodiscard]] virtual OriginGradient coupled_gradient_at_origin(const torch::Tensor& images,
-                                                                  const torch::Tensor& mean_image,
-                                                                  std::int64_t global_images,
-                                                                  const Pass& pass) = 0;
+  /// Whether gradient_at_origin() is there under `normalisation`.
+  [[nodiscard]] virtual bool shares_origin(Normalisation normalisation) const = 0;
+
+  /// d (sum over the batch of the squared error) / d z_b at z = 0 for every image, in closed form:
+  /// all images have the same pass through the origin, which is made once. images [B, C, H, W];
+  /// mean_image [1, C, H, W] = mean over the whole (global) batch, for coupled images. Not
+  /// collective: a coupling enters through the mean image alone. REQUIRES shares_origin().
+  [[nodiscard]] virtual OriginGradient gradient_at_origin(const torch::Tensor& images,
+                                                          const torch::Tensor& mean_image,
+                                                          std::int64_t global_images,
+                                                          const Pass& pass) = 0;
 
   [[nodiscard]] virtual Parameters& parameters() = 0;
   /// Empty without batch norm.

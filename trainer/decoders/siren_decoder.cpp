@@ -66,9 +66,34 @@ torch::Tensor SirenDecoder::decode(const torch::Tensor& latents, const Pass& pas
   return values.view({images, at.height, at.width, channels_}).permute({0, 3, 1, 2});
 }
 
-OriginGradient SirenDecoder::coupled_gradient_at_origin(const torch::Tensor&, const torch::Tensor&,
-                                                        std::int64_t, const Pass&) {
-  TORCH_CHECK(false, "a SIREN treats images independently");
+OriginGradient SirenDecoder::gradient_at_origin(const torch::Tensor& images, const torch::Tensor&,
+                                                std::int64_t, const Pass& pass) {
+  const Coordinates& at = pass.coordinates != nullptr ? *pass.coordinates : grid_;
+  // Forward at z = 0; the pre-activations of every hidden layer are kept.
+  const auto first = weight(0) * w0_;
+  std::vector<torch::Tensor> sums = {
+      linear(at.points, first.narrow(1, 0, 2), bias(0) * w0_, precision_)};  // [N, h]
+  std::vector<torch::Tensor> weights = {first};                              // times w0
+  for (std::size_t layer = 1; layer < hidden_layers_; ++layer) {
+    weights.push_back(weight(layer) * w0_);
+    sums.push_back(
+        linear(activation_.forward(sums.back()), weights[layer], bias(layer) * w0_, precision_));
+  }
+  const auto& last = weight(hidden_layers_);
+  const auto values = linear(activation_.forward(sums.back()), last, bias(hidden_layers_),
+                             precision_);  // F0 [N, C]
+
+  // Backward to the first pre-activation, for each channel.
+  auto slope = activation_.backward(last.unsqueeze(1), sums.back().unsqueeze(0));  // [C, N, h]
+  for (std::size_t layer = hidden_layers_ - 1; layer > 0; --layer) {
+    slope = activation_.backward(linear(slope, weights[layer].t(), {}, precision_),
+                                 sums[layer - 1].unsqueeze(0));
+  }
+
+  const auto residual = values.t().unsqueeze(0) - values_at(images, at).flatten(2);  // [B, C, N]
+  const auto of_first = linear(2 * residual.flatten(1), slope.flatten(0, 1).t(), {}, precision_);
+  return {.gradient = linear(of_first, first.narrow(1, 2, latent_size_).t(), {}, precision_),
+          .loss = residual.detach().square().flatten(1).sum(1)};
 }
 
 }  // namespace gondola

@@ -27,9 +27,14 @@ class SirenDecoder final : public Decoder {
   [[nodiscard]] torch::Tensor decode(const torch::Tensor& latents, const Pass& pass) override;
   [[nodiscard]] std::vector<std::int64_t> latent_shape() const override { return {latent_size_}; }
   [[nodiscard]] bool couples_images(Normalisation) const override { return false; }
-  [[nodiscard]] OriginGradient coupled_gradient_at_origin(const torch::Tensor&,
-                                                          const torch::Tensor&, std::int64_t,
-                                                          const Pass&) override;
+  [[nodiscard]] bool shares_origin(Normalisation) const override { return true; }
+  /// With F0 = F(c, 0) and D = d F / d (first pre-activation), both of the coordinates alone:
+  /// R = d loss / d F0 [B, N C], V = R D [B, h], d loss / d z = V Wz. Three products of N rows and
+  /// C of them backwards, in place of 2 B N rows.
+  [[nodiscard]] OriginGradient gradient_at_origin(const torch::Tensor& images,
+                                                  const torch::Tensor& mean_image,
+                                                  std::int64_t global_images,
+                                                  const Pass& pass) override;
   [[nodiscard]] Parameters& parameters() override { return parameters_; }
   [[nodiscard]] std::vector<RunningAverages>& running_averages() override { return none_; }
 

@@ -33,7 +33,7 @@ torch::Tensor Reconstructor::encode(const torch::Tensor& images,
                        "evaluation origin", /*step=*/0, images.options());
   }
   return encoder_
-      .encode(decoder_, input, DoubleBackwardEncoder::Graph::kDrop,
+      .encode(decoder_, input, LatentEncoder::Graph::kDrop,
               {.normalisation = Normalisation::kGroup})
       .latents;
 }

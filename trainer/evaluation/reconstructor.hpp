@@ -9,7 +9,7 @@
 #include "configs/run_config.hpp"
 #include "trainer/decoders/decoder.hpp"
 #include "trainer/image_shape.hpp"
-#include "trainer/latent/double_backward_encoder.hpp"
+#include "trainer/latent/latent_encoder.hpp"
 
 namespace gondola {
 
@@ -49,7 +49,7 @@ class Reconstructor {
   const RunConfig& config_;
   Decoder& decoder_;
   torch::Tensor mean_image_;
-  DoubleBackwardEncoder encoder_;
+  LatentEncoder encoder_;
   bool coupled_;
   bool independent_;
 };

@@ -3,7 +3,7 @@
 #include <torch/types.h>
 
 #include "trainer/decoders/decoder.hpp"
-#include "trainer/latent/double_backward_encoder.hpp"
+#include "trainer/latent/latent_encoder.hpp"
 
 namespace gondola {
 

@@ -34,7 +34,11 @@ struct Encoding {
 /// l_b = squared error of image b summed over C, H, W, never averaged, so that z_b does not depend
 /// on how the batch is split. Where batch statistics couple the images, the sum is the global
 /// batch's.
-class DoubleBackwardEncoder {
+///
+/// One step from z = 0 goes through the decoder's closed form where it has one (Decoder::
+/// gradient_at_origin), everything else through autograd's double backward; both give the same
+/// (C2).
+class LatentEncoder {
  public:
   /// Whether the caller will differentiate through the encoding.
   enum class Graph {
@@ -42,17 +46,18 @@ class DoubleBackwardEncoder {
     kDrop,  ///< Evaluation: the result is detached, activations are freed.
   };
 
+  /// @param config its path: auto shares the origin wherever that can be done.
   /// @param step_size s, resolved (never auto).
-  DoubleBackwardEncoder(const LatentSection& config, double step_size);
+  LatentEncoder(const LatentSection& config, double step_size);
 
   /// Leaves every parameter's gradient untouched; works under NoGradGuard. Collective where
   /// decode() is.
   [[nodiscard]] Encoding encode(Decoder& decoder, const EncoderInput& input, Graph graph,
                                 const Pass& pass) const;
 
-  [[nodiscard]] double step_size() const { return step_size_; }
-
  private:
+  [[nodiscard]] bool shares_origin(const Decoder& decoder, Normalisation normalisation) const;
+
   LatentSection config_;
   double step_size_;
 };

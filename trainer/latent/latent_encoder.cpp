@@ -1,4 +1,4 @@
-#include "trainer/latent/double_backward_encoder.hpp"
+#include "trainer/latent/latent_encoder.hpp"
 
 #include <torch/autograd.h>
 
@@ -19,13 +19,19 @@ torch::Tensor target_of(const torch::Tensor& images, const Pass& pass) {
 
 }  // namespace
 
-DoubleBackwardEncoder::DoubleBackwardEncoder(const LatentSection& config, double step_size)
+LatentEncoder::LatentEncoder(const LatentSection& config, double step_size)
     : config_(config), step_size_(step_size) {
   TORCH_CHECK(step_size > 0, "the step size must be positive, got ", step_size);
 }
 
-Encoding DoubleBackwardEncoder::encode(Decoder& decoder, const EncoderInput& input, Graph graph,
-                                       const Pass& pass) const {
+bool LatentEncoder::shares_origin(const Decoder& decoder, Normalisation normalisation) const {
+  if (decoder.couples_images(normalisation)) return true;  // exact on any number of ranks only so
+  return config_.path != LatentPath::kDoubleBackward && config_.steps == 1 &&
+         decoder.shares_origin(normalisation);
+}
+
+Encoding LatentEncoder::encode(Decoder& decoder, const EncoderInput& input, Graph graph,
+                               const Pass& pass) const {
   TORCH_CHECK(input.images.dim() == 4, "images must be [B, C, H, W], got ", input.images.sizes());
   const bool keep_graph = graph == Graph::kKeep && !config_.detach;
   const bool random_origin = input.origin.defined();
@@ -35,10 +41,11 @@ Encoding DoubleBackwardEncoder::encode(Decoder& decoder, const EncoderInput& inp
   auto z = random_origin ? input.origin : zeros_for(decoder, input.images);
   for (std::int64_t step = 0; step < config_.steps; ++step) {
     torch::Tensor gradient;
-    if (step == 0 && !random_origin && decoder.couples_images(pass.normalisation)) {
+    const bool from_zero = step == 0 && !random_origin;
+    if (from_zero && shares_origin(decoder, pass.normalisation)) {
       const at::AutoGradMode enable_grad(keep_graph);
-      const auto origin = decoder.coupled_gradient_at_origin(input.images, input.mean_image,
-                                                             input.global_images, pass);
+      const auto origin =
+          decoder.gradient_at_origin(input.images, input.mean_image, input.global_images, pass);
       gradient = origin.gradient;
       result.inner_loss = origin.loss;
     } else {

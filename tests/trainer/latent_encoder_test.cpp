@@ -1,4 +1,4 @@
-#include "trainer/latent/double_backward_encoder.hpp"
+#include "trainer/latent/latent_encoder.hpp"
 
 #include <gtest/gtest.h>
 #include <torch/types.h>
@@ -14,7 +14,7 @@
 namespace gondola {
 namespace {
 
-using Graph = DoubleBackwardEncoder::Graph;
+using Graph = LatentEncoder::Graph;
 
 constexpr Pass kGroupPass = {.normalisation = Normalisation::kGroup};
 constexpr std::int64_t kImages = 5;
@@ -34,9 +34,10 @@ class LinearDecoder final : public Decoder {
   }
   std::vector<std::int64_t> latent_shape() const override { return {weight().size(1)}; }
   bool couples_images(Normalisation) const override { return false; }
-  OriginGradient coupled_gradient_at_origin(const torch::Tensor&, const torch::Tensor&,
-                                            std::int64_t, const Pass&) override {
-    throw std::logic_error("images are independent");
+  bool shares_origin(Normalisation) const override { return false; }
+  OriginGradient gradient_at_origin(const torch::Tensor&, const torch::Tensor&, std::int64_t,
+                                    const Pass&) override {
+    throw std::logic_error("there is no closed form");
   }
   Parameters& parameters() override { return parameters_; }
   std::vector<RunningAverages>& running_averages() override { return none_; }
@@ -73,7 +74,7 @@ EncoderInput input_of(const torch::Tensor& images) {
 
 Encoding encode(Decoder& decoder, const LatentSection& config, const EncoderInput& input,
                 Graph graph = Graph::kDrop) {
-  return DoubleBackwardEncoder(config, config.step_size).encode(decoder, input, graph, kGroupPass);
+  return LatentEncoder(config, config.step_size).encode(decoder, input, graph, kGroupPass);
 }
 
 class WithLinearDecoder : public testing::Test {
@@ -133,8 +134,8 @@ TEST_F(WithLinearDecoder, images_that_are_no_batch_are_refused) {
 }
 
 TEST_F(WithLinearDecoder, a_step_size_that_is_not_positive_is_refused) {
-  EXPECT_THROW(DoubleBackwardEncoder(config, 0), c10::Error);
-  EXPECT_THROW(DoubleBackwardEncoder(config, -1), c10::Error);
+  EXPECT_THROW(LatentEncoder(config, 0), c10::Error);
+  EXPECT_THROW(LatentEncoder(config, -1), c10::Error);
 }
 
 class EachDecoder : public testing::TestWithParam<DecoderKind> {
@@ -267,19 +268,97 @@ TEST_P(EachDecoder, encode_is_the_same_however_the_batch_is_split) {
   EXPECT_LE(relative_error(torch::cat(losses), whole.inner_loss), 1e-13);
 }
 
-INSTANTIATE_TEST_SUITE_P(DoubleBackwardEncoder, EachDecoder,
+INSTANTIATE_TEST_SUITE_P(LatentEncoder, EachDecoder,
                          testing::Values(DecoderKind::kSiren, DecoderKind::kConv),
                          [](const auto& kind) {
                            return kind.param == DecoderKind::kSiren ? "siren" : "conv";
                          });
 
-TEST(DoubleBackwardEncoder, a_list_of_coordinates_encodes_from_those_pixels_alone) {
+/// C2: the closed form of the inner pass is double backward: latents, losses and every gradient.
+struct PathCase {
+  ActivationKind activation;
+  ImageShape shape;
+  std::int64_t images;
+};
+
+class SharedOrigin : public testing::TestWithParam<PathCase> {
+ protected:
+  struct Outcome {
+    Encoding encoding;
+    torch::Tensor loss;
+    std::vector<torch::Tensor> gradients;
+  };
+
+  static Outcome run(LatentPath path, Precision precision) {
+    auto config = small_config(DecoderKind::kSiren, precision);
+    config.model.activation = GetParam().activation;
+    config.latent.path = path;
+    const auto decoder = make_decoder(config, GetParam().shape, torch::kCPU, nullptr);
+    move_parameters(*decoder, 0.1, 9);
+    const auto& [channels, height, width] = GetParam().shape;
+    const auto images = random_images({GetParam().images, channels, height, width}, 7)
+                            .to(decoder->parameters().flat().dtype());
+    Outcome outcome;
+    outcome.encoding = encode(*decoder, config.latent, input_of(images), Graph::kKeep);
+    decoder->parameters().zero_gradient();
+    const auto loss =
+        squared_error_per_image(decoder->decode(outcome.encoding.latents, kGroupPass), images);
+    loss.sum().backward();
+    outcome.loss = loss.detach();
+    for (std::size_t i = 0; i < decoder->parameters().count(); ++i) {
+      outcome.gradients.push_back(decoder->parameters().gradient(i).clone());
+    }
+    return outcome;
+  }
+
+  static void expect_same(Precision precision, double tolerance) {
+    const auto shared = run(LatentPath::kSharedOrigin, precision);
+    const auto twice = run(LatentPath::kDoubleBackward, precision);
+    EXPECT_LE(relative_error(shared.encoding.latents, twice.encoding.latents), tolerance);
+    EXPECT_LE(relative_error(shared.encoding.inner_loss, twice.encoding.inner_loss), tolerance);
+    EXPECT_LE(relative_error(shared.loss, twice.loss), tolerance);
+    for (std::size_t i = 0; i < twice.gradients.size(); ++i) {
+      EXPECT_LE(relative_error(shared.gradients[i], twice.gradients[i]), tolerance) << i;
+    }
+  }
+};
+
+TEST_P(SharedOrigin, is_double_backward_in_float64) { expect_same(Precision::kFloat64, 1e-10); }
+TEST_P(SharedOrigin, is_double_backward_in_float32) { expect_same(Precision::kFloat32, 2e-5); }
+
+INSTANTIATE_TEST_SUITE_P(Siren, SharedOrigin,
+                         testing::Values(PathCase{ActivationKind::kSin, {1, 7, 7}, 2},
+                                         PathCase{ActivationKind::kSin, {3, 7, 7}, 5},
+                                         PathCase{ActivationKind::kSin, {1, 28, 28}, 65},
+                                         PathCase{ActivationKind::kSin, {3, 64, 64}, 2},
+                                         PathCase{ActivationKind::kRelu, {3, 5, 6}, 4},
+                                         PathCase{ActivationKind::kLeakyRelu, {3, 5, 6}, 4},
+                                         PathCase{ActivationKind::kTanh, {3, 5, 6}, 4},
+                                         PathCase{ActivationKind::kElu, {3, 5, 6}, 4},
+                                         PathCase{ActivationKind::kSoftplus, {3, 5, 6}, 4},
+                                         PathCase{ActivationKind::kSwish, {3, 5, 6}, 4}));
+
+TEST(SharedOriginPath, is_taken_where_it_pays_and_told_where_it_is_not) {
+  auto config = small_config(DecoderKind::kSiren);
+  config.trainer.batch_size = 64;
+  const ImageShape colours{.channels = 3, .height = 8, .width = 8};
+  EXPECT_EQ(path_in_words(config, colours), "shared origin");
+  config.trainer.batch_size = 2;
+  EXPECT_NE(path_in_words(config, colours).find("too small"), std::string::npos);
+  EXPECT_EQ(resolved_latent(config, colours).path, LatentPath::kDoubleBackward);
+  config.trainer.batch_size = 3;
+  EXPECT_EQ(path_in_words(config, colours), "shared origin");
+  config.latent.origin_stddev = 0.1;
+  EXPECT_NE(path_in_words(config, colours).find("random origin"), std::string::npos);
+}
+
+TEST(LatentEncoder, a_list_of_coordinates_encodes_from_those_pixels_alone) {
   auto config = small_config(DecoderKind::kSiren);
   const auto decoder = decoder_of(config);
   const auto images = images_of(DecoderKind::kSiren);
   const auto subset =
       subset_of(full_grid(5, 6, torch::kFloat64), torch::tensor({0, 7, 29}, torch::kInt64));
-  const DoubleBackwardEncoder encoder(config.latent, 0.02);
+  const LatentEncoder encoder(config.latent, 0.02);
   const Pass pass{.coordinates = &subset};
   const auto latents = encoder.encode(*decoder, input_of(images), Graph::kDrop, pass).latents;
 
