@@ -90,4 +90,27 @@ ModelOptions model_options(const po::variables_map& values) {
   return options;
 }
 
+std::filesystem::path output_path(const po::variables_map& values, const std::string& name) {
+  namespace fs = std::filesystem;
+  const fs::path run = values["run"].as<std::string>();
+  fs::path output;
+  if (values.count("output") > 0) {
+    output = values["output"].as<std::string>();
+  } else if (!fs::exists(run / "state.h5")) {
+    output = run / name;
+  } else {
+    const auto checkpoints = fs::canonical(run).parent_path();
+    if (checkpoints.filename() != "checkpoints") {
+      throw ConfigError("'" + run.string() +
+                        "' is a checkpoint outside a run folder; name the file to write with "
+                        "--output");
+    }
+    output = checkpoints.parent_path() / name;
+  }
+  if (fs::exists(output)) {
+    throw ConfigError("'" + output.string() + "' exists already; name another --output");
+  }
+  return output;
+}
+
 }  // namespace gondola

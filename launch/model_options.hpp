@@ -2,6 +2,7 @@
 
 #include <boost/program_options.hpp>
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
@@ -33,5 +34,11 @@ struct ModelOptions {
 
 /// The common part of what was parsed. @throws ConfigError
 [[nodiscard]] ModelOptions model_options(const boost::program_options::variables_map& values);
+
+/// Where a command writes: --output, or `name` in the run folder; that of its run where RUN is a
+/// checkpoint, whose own folder is removed when newer ones come. @throws ConfigError for a file
+/// that exists, or a checkpoint that lies in no run folder
+[[nodiscard]] std::filesystem::path output_path(const boost::program_options::variables_map& values,
+                                                const std::string& name);
 
 }  // namespace gondola

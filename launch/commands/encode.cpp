@@ -59,21 +59,6 @@ void write_latents(const std::filesystem::path& path, const TrainedModel& model,
   write_file_atomically(path, image);
 }
 
-/// RUN/latents-<split>.h5. Where RUN is a checkpoint, that of its run: the checkpoint's own folder
-/// is removed when newer ones come. @throws ConfigError for a checkpoint that lies in no run folder
-std::filesystem::path default_output(const ModelOptions& options) {
-  const auto name = std::string("latents-") + split_name(options.split) + ".h5";
-  const std::filesystem::path run = options.run;
-  if (!std::filesystem::exists(run / "state.h5")) return run / name;
-  const auto checkpoints = std::filesystem::canonical(run).parent_path();
-  if (checkpoints.filename() != "checkpoints") {
-    throw ConfigError("'" + options.run +
-                      "' is a checkpoint outside a run folder; name the file for its latents with "
-                      "--output");
-  }
-  return checkpoints.parent_path() / name;
-}
-
 }  // namespace
 
 int run_encode(std::span<const std::string> args, MpiSession& mpi) {
@@ -89,12 +74,8 @@ int run_encode(std::span<const std::string> args, MpiSession& mpi) {
                      std::to_string(mpi.size()) + "; start it without mpirun");
   }
   const auto options = model_options(*values);
-  const std::filesystem::path output =
-      values->count("output") > 0 ? std::filesystem::path((*values)["output"].as<std::string>())
-                                  : default_output(options);
-  if (std::filesystem::exists(output)) {
-    throw ConfigError("'" + output.string() + "' exists already; name another --output");
-  }
+  const auto output =
+      output_path(*values, std::string("latents-") + split_name(options.split) + ".h5");
   const auto binding = bind_device({}, mpi);
   TrainedModel model(options.run, binding.device, options.statistics, options.group_images);
   const auto source = model.open_images(options.data, options.split);

@@ -61,7 +61,7 @@ int run_reconstruct(std::span<const std::string> args, MpiSession& mpi) {
   table.add_options()("size", po::value<std::int64_t>()->default_value(0),
                       "pixels of the longer side (siren only; default: as trained)")  //
       ("output", po::value<std::string>(),
-       "PNG to write (default: RUN/reconstruction-<height>x<width>.png)");
+       "PNG to write; by default reconstruction-<height>x<width>.png in the run folder");
   const auto values = parse_model_command("reconstruct", args, table);
   if (!values) return static_cast<int>(ExitCode::kDone);
   if (mpi.size() != 1) {
@@ -91,14 +91,9 @@ int run_reconstruct(std::span<const std::string> args, MpiSession& mpi) {
   const auto source = model.open_images(options.data, options.split);
   const auto images =
       options.images == 0 ? source->images() : std::min(options.images, source->images());
+  const auto output = output_path(*values, "reconstruction-" + std::to_string(out_height) + "x" +
+                                               std::to_string(out_width) + ".png");
   const auto picture = draw_pairs(reconstruct_at(model, *source, images, out_height, out_width));
-  std::filesystem::path output =
-      std::filesystem::path(options.run) /
-      ("reconstruction-" + std::to_string(out_height) + "x" + std::to_string(out_width) + ".png");
-  if (values->count("output") > 0) output = (*values)["output"].as<std::string>();
-  if (std::filesystem::exists(output)) {
-    throw ConfigError("'" + output.string() + "' exists already; name another --output");
-  }
   write_png(output, picture.width, picture.height, picture.channels, picture.pixels);
   std::printf("%lld images at %lldx%lld, originals above reconstructions: %s\n",
               static_cast<long long>(images), static_cast<long long>(out_height),

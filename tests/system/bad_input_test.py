@@ -126,6 +126,12 @@ class BadInputTest(TrainingTest):
                 self.refuse(64, command, run, "--output", name, says=(name,))
                 self.assertEqual((self.folder / name).read_text(), "precious")
 
+    def test_a_checkpoint_outside_a_run_needs_an_output(self):
+        checkpoint = checkpoints(self.trained())[0].rename(self.folder / "taken-out")
+        for command in ("encode", "reconstruct"):
+            self.refuse(64, command, checkpoint, "--split", "train", "--images", "4",
+                        says=("taken-out", "--output"))
+
     def test_inspect_draws_over_nothing(self):
         dataset = self.make("good")
         before = dataset.read_bytes()

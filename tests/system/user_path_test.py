@@ -62,6 +62,12 @@ class UserPathTest(TrainingTest):
         self.assertGreaterEqual(width, 3 * 64)
         self.assertGreaterEqual(height, 2 * 64)
 
+        # A checkpoint's latents lie beside it, not in it.
+        self.do("encode", "run/checkpoints/best", "--split", "train")
+        self.assertTrue((run / "latents-train.h5").exists())
+        self.assertEqual(sorted(path.name for path in (run / "checkpoints/best").iterdir()),
+                         ["COMPLETE", "state.h5"])
+
         (run / "report.html").unlink()
         self.do("report", "run")
         page = (run / "report.html").read_text()
