@@ -91,8 +91,16 @@ OriginGradient SirenDecoder::gradient_at_origin(const torch::Tensor& images, con
   }
 
   const auto residual = values.t().unsqueeze(0) - values_at(images, at).flatten(2);  // [B, C, N]
-  const auto of_first = linear(2 * residual.flatten(1), slope.flatten(0, 1).t(), {}, precision_);
-  return {.gradient = linear(of_first, first.narrow(1, 2, latent_size_).t(), {}, precision_),
+  // Outside training the sums over the pixels are taken in float64: how a float32 product is
+  // blocked, and so rounded, depends on how many images it has, and a latent must not (C11).
+  const bool training = at::GradMode::is_enabled();
+  const auto product = [&](const torch::Tensor& x, const torch::Tensor& matrix) {
+    return training ? linear(x, matrix.t(), {}, precision_)
+                    : at::linear(x.to(torch::kFloat64), matrix.t().to(torch::kFloat64));
+  };
+  const auto of_first = product(2 * residual.flatten(1), slope.flatten(0, 1));  // V [B, h]
+  const auto of_latents = product(of_first, first.narrow(1, 2, latent_size_));  // [B, k]
+  return {.gradient = of_latents.to(images.dtype()),
           .loss = residual.detach().square().flatten(1).sum(1)};
 }
 
