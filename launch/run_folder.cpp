@@ -128,7 +128,6 @@ RunFolder open_run_folder(const RunConfig& config, const std::string& preset, st
     const auto found = find_resume(config.run, result.path);
     if (found) refuse_conflicts(config, dataset, *found);
     create(result.path);
-    if (found) set_later_aside(result.checkpoints(), step_of(*found));
     return found ? found->string() : "";
   });
   if (!resume.empty()) result.resume_from = resume;

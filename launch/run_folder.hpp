@@ -19,9 +19,8 @@ struct RunFolder {
 };
 
 /// Collective. Chooses the folder (run.folder, or runs/<preset>-<date>-<time> where that is empty)
-/// and the checkpoint to resume from, and makes the folder of a new run; later checkpoints than the
-/// one to resume from are set aside. Sentences about checkpoints that were passed over go to stderr
-/// of rank 0.
+/// and the checkpoint to resume from, and makes the folder of a new run. Sentences about
+/// checkpoints that were passed over go to stderr of rank 0.
 /// @param dataset fingerprint of the training images.
 /// @throws ConfigError where the folder holds a run and --resume was not given, holds another run
 /// than the named checkpoint's, the ledger is another run's, or the config may not be resumed with;

@@ -292,7 +292,10 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
   auto state = trainee.state();
   if (folder.resume_from) {
     read_checkpoint(*folder.resume_from, state);
-    if (mpi.rank() == 0) mark_best_again(folder.checkpoints(), trainee.progress.best_step);
+    if (mpi.rank() == 0) {
+      set_later_aside(folder.checkpoints(), trainee.progress.step);
+      mark_best_again(folder.checkpoints(), trainee.progress.best_step);
+    }
   }
   if (mpi.rank() == 0) {
     std::printf("run folder   %s%s\n", folder.path.c_str(),

@@ -1,5 +1,6 @@
 """What a run may go on from, and what it leaves alone."""
 
+import shutil
 import signal
 import unittest
 
@@ -24,15 +25,16 @@ class ResumeRulesTest(TrainingTest):
         self.do({"trainer.steps": 4, "run.folder": "other"})
         before = self.everything_in(self.folder / "other")
         ended = self.do({"trainer.steps": 8, "run.folder": "other"},
-                        more=("--resume", "run/checkpoints/step-00000002"), code=64)
+                        more=("--resume", "run/checkpoints/step-00000002/"), code=64)
         self.assert_one_sentence(ended.stderr, "'other' holds another run")
         self.assertEqual(self.everything_in(self.folder / "other"), before)
 
-        # In a folder of its own it does.
-        self.do({"trainer.steps": 6, "run.folder": "new"},
-                more=("--resume", "run/checkpoints/step-00000002"))
-        self.assertEqual(losses(self.folder / "new")["train", 6],
-                         losses(self.folder / "run")["train", 6])
+        # In a folder of its own it does, whatever it is called by now.
+        shutil.copytree(self.folder / "run/checkpoints/step-00000002", self.folder / "kept")
+        for name, checkpoint in [("new", "run/checkpoints/step-00000002/"), ("copy", "kept")]:
+            self.do({"trainer.steps": 6, "run.folder": name}, more=("--resume", checkpoint))
+            self.assertEqual(losses(self.folder / name)["train", 6],
+                             losses(self.folder / "run")["train", 6])
 
     def test_a_run_that_was_rewound_does_not_fall_back_into_its_former_future(self):
         self.do({"trainer.steps": 6})
@@ -47,6 +49,8 @@ class ResumeRulesTest(TrainingTest):
         self.assert_every_step_once(run, 8)
         best = (run / "checkpoints/best").resolve()
         self.assertTrue((best / "COMPLETE").exists())
+        self.do({"trainer.steps": 9}, more=("--resume", "run/checkpoints/best"))
+        self.assert_every_step_once(run, 9)
 
     def test_a_run_that_died_before_its_first_checkpoint_starts_again_with_its_ledger(self):
         options = {"trainer.steps": 1000000, "checkpoint.every_steps": 0, "data.ledger": "ledger.csv",

@@ -19,11 +19,12 @@ bool is_checkpoint_name(std::string_view name) {
                      [](unsigned char c) { return std::isdigit(c) != 0; });
 }
 
-}  // namespace
-
+/// REQUIRES a path of list_checkpoints().
 std::int64_t step_of(const fs::path& checkpoint) {
   return std::stoll(checkpoint.filename().string().substr(5));
 }
+
+}  // namespace
 
 std::vector<fs::path> list_checkpoints(const fs::path& folder) {
   std::vector<fs::path> found;

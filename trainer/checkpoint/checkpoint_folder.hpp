@@ -16,9 +16,6 @@ namespace gondola {
 [[nodiscard]] std::vector<std::filesystem::path> list_checkpoints(
     const std::filesystem::path& folder);
 
-/// The step in a checkpoint's name. REQUIRES a path of list_checkpoints().
-[[nodiscard]] std::int64_t step_of(const std::filesystem::path& checkpoint);
-
 /// The newest checkpoint that verifies, and a sentence for each newer one that was passed over.
 struct NewestCheckpoint {
   std::optional<std::filesystem::path> path;
