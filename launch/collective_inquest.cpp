@@ -37,11 +37,6 @@ std::optional<RankHealth> ask(const RankEndpoint& endpoint, const std::string& t
   }
 }
 
-/// The rank sits in collective `sequence` like the one that asks.
-bool waits_in(const RankHealth& health, std::uint64_t sequence) {
-  return health.inside && health.sequence == sequence;
-}
-
 }  // namespace
 
 std::vector<RankAnswer> ask_all_ranks(const std::vector<RankEndpoint>& endpoints, int own,
@@ -77,9 +72,10 @@ Inquest hold_inquest(const std::vector<RankAnswer>& answers, int own, double pat
       unknown.push_back(rank);
     } else if (!health) {
       silent.push_back(rank);
-    } else if (waits_in(*health, mine.sequence)) {
-      if (health->seconds_inside >= patience_seconds)
-        inquest.speaker = std::min(inquest.speaker, rank);
+    } else if (health->inside && health->seconds_inside >= patience_seconds) {
+      // It waits as well. Where a collective does not hold every rank until the last has come, that
+      // may be in the one before or after.
+      inquest.speaker = std::min(inquest.speaker, rank);
     } else if (health->sequence < mine.sequence) {
       absent << (absent.tellp() > 0 ? ", " : "") << "rank " << rank << " is alive at step "
              << health->step << " but has come to collective " << health->sequence << " only";

@@ -54,6 +54,15 @@ TEST(CollectiveInquestTest, the_lowest_rank_that_has_waited_long_enough_speaks) 
   EXPECT_EQ(hold_inquest({at(16, 320), waiting(2), waiting(32)}, 2, 31).speaker, 2);
 }
 
+TEST(CollectiveInquestTest, ranks_that_wait_in_neighbouring_collectives_have_one_speaker) {
+  const RankAnswer ahead = {.asked = true, .health = RankHealth{18, 341, true, 32}};
+  for (const int own : {0, 1, 2}) {
+    EXPECT_EQ(hold_inquest({ahead, waiting(32), ahead, silent()}, own, 31).speaker, 0) << own;
+  }
+  const auto inquest = hold_inquest({ahead, waiting(32), ahead, silent()}, 0, 31);
+  EXPECT_THAT(inquest.sentence, HasSubstr(": rank 3 does not answer; restart"));
+}
+
 TEST(CollectiveInquestTest,
      ranks_that_cannot_be_asked_are_named_only_where_nobody_else_is_missing) {
   EXPECT_THAT(hold_inquest({waiting(32), unknown(), unknown()}, 0, 31).sentence,
