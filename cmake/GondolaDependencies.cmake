@@ -5,7 +5,8 @@
 #   gondola::mpi     MPI 3, C interface
 #   gondola::hdf5    HDF5, C interface
 #   Boost::program_options  prometheus-cpp::core  httplib  spdlog::spdlog
-#   nlohmann_json::nlohmann_json  ZLIB::ZLIB  PNG::PNG  xxhash  OpenSSL::Crypto  Threads::Threads
+#   nlohmann_json::nlohmann_json  ZLIB::ZLIB  PNG::PNG  turbojpeg  webp  archive  lmdb  xxhash
+#   OpenSSL::Crypto  Threads::Threads
 
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
@@ -31,12 +32,16 @@ find_package(PNG REQUIRED)
 find_package(ZLIB REQUIRED)
 
 # Libraries that come with a pkg-config file only.
-pkg_check_modules(gondola_httplib REQUIRED IMPORTED_TARGET GLOBAL cpp-httplib)
-add_library(httplib INTERFACE IMPORTED GLOBAL)
-target_link_libraries(httplib INTERFACE PkgConfig::gondola_httplib Threads::Threads)
-
-pkg_check_modules(gondola_xxhash REQUIRED IMPORTED_TARGET GLOBAL libxxhash)
-add_library(xxhash INTERFACE IMPORTED GLOBAL)
-target_link_libraries(xxhash INTERFACE PkgConfig::gondola_xxhash)
+function(import_with_pkg_config name module)
+  pkg_check_modules(gondola_${name} REQUIRED IMPORTED_TARGET GLOBAL ${module})
+  add_library(${name} INTERFACE IMPORTED GLOBAL)
+  target_link_libraries(${name} INTERFACE PkgConfig::gondola_${name} ${ARGN})
+endfunction()
+import_with_pkg_config(httplib cpp-httplib Threads::Threads)
+import_with_pkg_config(xxhash libxxhash)
+import_with_pkg_config(turbojpeg libturbojpeg)
+import_with_pkg_config(webp libwebp)
+import_with_pkg_config(archive libarchive)
+import_with_pkg_config(lmdb lmdb)
 
 include(GondolaTorch)
