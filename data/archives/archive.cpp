@@ -1,0 +1,360 @@
+#include "data/archives/archive.hpp"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <numeric>
+#include <optional>
+#include <unordered_map>
+
+#include "configs/errors.hpp"
+#include "data/file_descriptor.hpp"
+
+namespace gondola {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kMostMemberBytes = std::int64_t{1} << 31;
+constexpr std::int64_t kMostKeptBytes = std::int64_t{1} << 30;
+constexpr std::size_t kBlockBytes = 1 << 20;
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/// Length of the run of digits at the start of a text.
+std::size_t digits_of(std::string_view text) {
+  return static_cast<std::size_t>(std::find_if_not(text.begin(), text.end(), is_digit) -
+                                  text.begin());
+}
+
+/// Hidden files and the copies of resource forks that macOS packs beside the files.
+bool is_hidden(std::string_view name) {
+  if (name.starts_with("__MACOSX/")) return true;
+  while (!name.empty()) {
+    const auto slash = name.find('/');
+    const auto part = name.substr(0, slash);
+    if (part.starts_with(".") && part != "." && part != "..") return true;
+    if (slash == std::string_view::npos) return false;
+    name.remove_prefix(slash + 1);
+  }
+  return false;
+}
+
+std::string without_dot(std::string name) {
+  while (name.starts_with("./")) name.erase(0, 2);
+  return name;
+}
+
+std::vector<std::uint8_t> read_whole_file(const std::string& path) {
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat status {};
+  if (!file || ::fstat(file.get(), &status) != 0) {
+    const std::string why = std::strerror(errno);
+    if (errno == ENOENT) throw MissingInputError("there is no file " + path + "; check the path");
+    throw IoError("cannot open " + path + ": " + why);
+  }
+  if (status.st_size > kMostMemberBytes) {
+    throw DataError(path + " has " + std::to_string(status.st_size) + " bytes, more than the " +
+                    std::to_string(kMostMemberBytes) + " that a single image may have");
+  }
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(status.st_size));
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t count = ::read(file.get(), bytes.data() + done, bytes.size() - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) {
+      throw IoError("cannot read " + path + " at byte " + std::to_string(done) + ": " +
+                    std::strerror(errno));
+    }
+    if (count == 0) {
+      throw DataError(path + " became shorter while it was read; start again when it is complete");
+    }
+    done += static_cast<std::size_t>(count);
+  }
+  return bytes;
+}
+
+/// A file open in libarchive.
+class Reader {
+ public:
+  enum class Format { kArchive, kRaw };
+
+  Reader(const std::string& path, Format format) : path_(path), archive_(::archive_read_new()) {
+    if (!archive_) throw IoError("out of memory for reading " + path);
+    ::archive_read_support_filter_all(archive_.get());
+    if (format == Format::kArchive) {
+      ::archive_read_support_format_tar(archive_.get());
+      ::archive_read_support_format_zip(archive_.get());
+    } else {
+      ::archive_read_support_format_raw(archive_.get());
+      ::archive_read_support_format_empty(archive_.get());
+    }
+    if (!fs::exists(path)) {
+      throw MissingInputError("there is no file or folder " + path + "; check the path");
+    }
+    if (::archive_read_open_filename(archive_.get(), path.c_str(), kBlockBytes) != ARCHIVE_OK) {
+      refuse("");
+    }
+  }
+
+  /// The next entry; null after the last.
+  archive_entry* next() {
+    archive_entry* entry = nullptr;
+    const int result = ::archive_read_next_header(archive_.get(), &entry);
+    if (result == ARCHIVE_EOF) return nullptr;
+    if (result != ARCHIVE_OK && result != ARCHIVE_WARN) refuse("");
+    return entry;
+  }
+
+  /// The bytes of the entry that next() returned. @throws DataError beyond `most_bytes`
+  std::vector<std::uint8_t> read(const std::string& member, std::int64_t most_bytes,
+                                 std::int64_t expected_bytes) {
+    std::vector<std::uint8_t> bytes;
+    bytes.reserve(static_cast<std::size_t>(
+        std::clamp<std::int64_t>(expected_bytes, 0, std::int64_t{1} << 26)));
+    const void* block = nullptr;
+    std::size_t count = 0;
+    la_int64_t offset = 0;
+    while (true) {
+      const int result = ::archive_read_data_block(archive_.get(), &block, &count, &offset);
+      if (result == ARCHIVE_EOF) break;
+      if (result != ARCHIVE_OK) refuse(member);
+      if (offset < 0 || offset > most_bytes ||
+          static_cast<std::int64_t>(count) > most_bytes - offset) {
+        throw DataError(path_ + (member.empty() ? "" : ": " + member) + " has more than the " +
+                        std::to_string(most_bytes) + " bytes that it may have");
+      }
+      bytes.resize(static_cast<std::size_t>(offset) + count);  // holes of sparse members are zeros
+      std::copy_n(static_cast<const std::uint8_t*>(block), count,
+                  bytes.begin() + static_cast<std::ptrdiff_t>(offset));
+    }
+    return bytes;
+  }
+
+  /// Whether the whole file is packed, so that passing over a member means unpacking it.
+  [[nodiscard]] bool is_packed() const { return ::archive_filter_count(archive_.get()) > 1; }
+
+ private:
+  struct Close {
+    void operator()(archive* handle) const { ::archive_read_free(handle); }
+  };
+
+  [[noreturn]] void refuse(const std::string& member) const {
+    const char* text = ::archive_error_string(archive_.get());
+    const int error = ::archive_errno(archive_.get());
+    const std::string where = path_ + (member.empty() ? "" : ": " + member);
+    const std::string why = text != nullptr ? text : "unknown error";
+    if (error == EIO || error == EACCES || error == EMFILE || error == ENOMEM) {
+      throw IoError("cannot read " + where + ": " + why);
+    }
+    throw DataError(where + " cannot be read as a tar, zip or packed file: " + why +
+                    "; copy or download it again");
+  }
+
+  std::string path_;
+  std::unique_ptr<archive, Close> archive_;
+};
+
+/// A member's name, or nothing where the entry is no regular file of interest.
+std::optional<std::string> member_name(archive_entry* entry) {
+  const char* name = ::archive_entry_pathname(entry);
+  if (name == nullptr || ::archive_entry_filetype(entry) != AE_IFREG ||
+      ::archive_entry_hardlink(entry) != nullptr || is_hidden(name)) {
+    return std::nullopt;
+  }
+  return without_dot(name);
+}
+
+/// A tar or zip.
+class PackedArchive final : public Archive {
+ public:
+  explicit PackedArchive(const std::string& path) : Archive(path) {
+    Reader reader(path, Reader::Format::kArchive);
+    std::vector<std::string> stored;
+    std::int64_t kept_bytes = 0;
+    bool keep = true;
+    while (archive_entry* entry = reader.next()) {
+      const auto name = member_name(entry);
+      keep = keep && reader.is_packed();
+      if (!name) continue;
+      stored.push_back(*name);
+      if (keep) {
+        kept_.push_back(reader.read(*name, kMostMemberBytes, ::archive_entry_size(entry)));
+        kept_bytes += static_cast<std::int64_t>(kept_.back().size());
+        keep = kept_bytes <= kMostKeptBytes;
+      }
+    }
+    if (!keep) kept_ = {};
+
+    std::vector<std::size_t> order(stored.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::sort(order.begin(), order.end(),
+              [&](std::size_t a, std::size_t b) { return natural_less(stored[a], stored[b]); });
+    place_.resize(stored.size());
+    for (std::size_t member = 0; member < order.size(); ++member) {
+      place_[order[member]] = member;
+      names_.push_back(stored[order[member]]);
+      if (member > 0 && names_[member] == names_[member - 1]) {
+        throw DataError(path + " holds " + names_[member] +
+                        " twice, so it is not clear which is meant; pack it again");
+      }
+    }
+  }
+
+  [[nodiscard]] std::vector<std::string> files() const override { return {path_}; }
+
+  [[nodiscard]] std::string describe(std::size_t member) const override {
+    return path_ + ": " + names_[member];
+  }
+
+  void read(
+      const std::function<bool(std::size_t)>& wanted,
+      const std::function<void(std::size_t, std::vector<std::uint8_t>)>& take) const override {
+    if (!kept_.empty()) {
+      for (std::size_t stored = 0; stored < kept_.size(); ++stored) {
+        if (wanted(place_[stored])) take(place_[stored], kept_[stored]);
+      }
+      return;
+    }
+    Reader reader(path_, Reader::Format::kArchive);
+    std::size_t stored = 0;
+    while (archive_entry* entry = reader.next()) {
+      const auto name = member_name(entry);
+      if (!name) continue;
+      if (stored >= place_.size() || *name != names_[place_[stored]]) changed();
+      const std::size_t member = place_[stored++];
+      if (wanted(member)) {
+        take(member, reader.read(*name, kMostMemberBytes, ::archive_entry_size(entry)));
+      }
+    }
+    if (stored != place_.size()) changed();
+  }
+
+ private:
+  [[noreturn]] void changed() const {
+    throw DataError(path_ + " changed while it was read; start again when it is complete");
+  }
+
+  std::vector<std::size_t> place_;               ///< Of the n-th stored member in names().
+  std::vector<std::vector<std::uint8_t>> kept_;  ///< By stored order; empty where not kept.
+};
+
+/// A folder, or one plain file.
+class Folder final : public Archive {
+ public:
+  explicit Folder(const std::string& path) : Archive(path) {
+    if (fs::is_directory(path)) {
+      add_folder("");
+      std::sort(names_.begin(), names_.end(), natural_less);
+    } else {
+      names_.push_back(fs::path(path).filename().string());
+    }
+  }
+
+  [[nodiscard]] std::vector<std::string> files() const override {
+    std::vector<std::string> paths;
+    for (std::size_t member = 0; member < names_.size(); ++member)
+      paths.push_back(describe(member));
+    return paths;
+  }
+
+  [[nodiscard]] std::string describe(std::size_t member) const override {
+    return fs::is_directory(path_) ? (fs::path(path_) / names_[member]).string() : path_;
+  }
+
+  void read(
+      const std::function<bool(std::size_t)>& wanted,
+      const std::function<void(std::size_t, std::vector<std::uint8_t>)>& take) const override {
+    for (std::size_t member = 0; member < names_.size(); ++member) {
+      if (wanted(member)) take(member, read_whole_file(describe(member)));
+    }
+  }
+
+ private:
+  void add_folder(const std::string& below) {
+    std::error_code error;
+    fs::directory_iterator entries(fs::path(path_) / below, error);
+    if (error) {
+      throw IoError("cannot list " + (fs::path(path_) / below).string() + ": " + error.message());
+    }
+    for (const auto& entry : entries) {
+      const std::string name =
+          (below.empty() ? "" : below + "/") + entry.path().filename().string();
+      if (is_hidden(name)) continue;
+      if (entry.is_directory() && !entry.is_symlink()) {  // a link to a folder could go in circles
+        add_folder(name);
+      } else if (entry.is_regular_file()) {
+        names_.push_back(name);
+      }
+    }
+  }
+};
+
+/// Whether the file's name says that it is a tar or zip; other files stand for themselves.
+bool is_archive_name(const std::string& path) {
+  std::string name = fs::path(path).filename().string();
+  std::transform(name.begin(), name.end(), name.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return name.ends_with(".zip") || name.ends_with(".tar") || name.find(".tar.") != name.npos ||
+         name.ends_with(".tgz") || name.ends_with(".txz") || name.ends_with(".tbz2") ||
+         name.ends_with(".tzst");
+}
+
+}  // namespace
+
+bool natural_less(std::string_view left, std::string_view right) {
+  const std::string_view all_left = left;
+  const std::string_view all_right = right;
+  while (!left.empty() && !right.empty()) {
+    if (is_digit(left.front()) && is_digit(right.front())) {
+      auto a = left.substr(0, digits_of(left));
+      auto b = right.substr(0, digits_of(right));
+      left.remove_prefix(a.size());
+      right.remove_prefix(b.size());
+      a.remove_prefix(std::min(a.find_first_not_of('0'), a.size()));
+      b.remove_prefix(std::min(b.find_first_not_of('0'), b.size()));
+      if (a.size() != b.size()) return a.size() < b.size();
+      if (a != b) return a < b;
+    } else {
+      if (left.front() != right.front()) {
+        return static_cast<unsigned char>(left.front()) < static_cast<unsigned char>(right.front());
+      }
+      left.remove_prefix(1);
+      right.remove_prefix(1);
+    }
+  }
+  if (left.empty() != right.empty()) return left.empty();
+  return all_left < all_right;  // equal but for leading zeros
+}
+
+std::unique_ptr<Archive> Archive::open(const std::string& path) {
+  if (!fs::exists(path)) {
+    throw MissingInputError("there is no file or folder " + path + "; check the path");
+  }
+  if (!fs::is_directory(path) && is_archive_name(path)) {
+    return std::make_unique<PackedArchive>(path);
+  }
+  return std::make_unique<Folder>(path);
+}
+
+std::vector<std::uint8_t> Archive::read_one(std::size_t member) const {
+  std::vector<std::uint8_t> found;
+  read([member](std::size_t other) { return other == member; },
+       [&found](std::size_t, std::vector<std::uint8_t> bytes) { found = std::move(bytes); });
+  return found;
+}
+
+std::vector<std::uint8_t> read_packed_file(const std::string& path, std::int64_t most_bytes) {
+  Reader reader(path, Reader::Format::kRaw);
+  if (reader.next() == nullptr) return {};
+  return reader.read("", most_bytes, 0);
+}
+
+}  // namespace gondola

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gondola {
+
+/// Whether `left` comes before `right` with runs of digits compared as numbers: img2 before img10.
+[[nodiscard]] bool natural_less(std::string_view left, std::string_view right);
+
+/// Files by name: those of a folder and the folders in it, of a tar (packed or not) or a zip, or
+/// one plain file. Nothing is unpacked to disk. Only regular files are members; those whose name,
+/// or a folder of theirs, starts with a dot are not, nor is __MACOSX.
+///
+/// A packed tar has to be unpacked to be listed, so its members are kept in memory where they have
+/// at most 1 GiB together.
+class Archive {
+ public:
+  /// @throws MissingInputError, DataError (damaged, encrypted, a name that is there twice), IoError
+  [[nodiscard]] static std::unique_ptr<Archive> open(const std::string& path);
+  virtual ~Archive() = default;
+  Archive(const Archive&) = delete;
+  Archive& operator=(const Archive&) = delete;
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  /// Of the members, in natural order whatever order they lie in. Paths below the archive.
+  [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
+  /// What to hash: the archive's own file, or each file of a folder in the order of names().
+  [[nodiscard]] virtual std::vector<std::string> files() const = 0;
+  /// For messages: where the member is.
+  [[nodiscard]] virtual std::string describe(std::size_t member) const = 0;
+
+  /// Hands the bytes of the wanted members (by their place in names()) to `take`, in the order in
+  /// which they lie. One thread.
+  /// @throws DataError (damaged, changed since it was opened), IoError
+  virtual void read(const std::function<bool(std::size_t member)>& wanted,
+                    const std::function<void(std::size_t member, std::vector<std::uint8_t> bytes)>&
+                        take) const = 0;
+
+  /// The bytes of one member. REQUIRES member < names().size().
+  [[nodiscard]] std::vector<std::uint8_t> read_one(std::size_t member) const;
+
+ protected:
+  explicit Archive(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+  std::vector<std::string> names_;
+};
+
+/// All bytes of a file, unpacked where it is packed (gzip, xz, bzip2, zstd).
+/// @throws MissingInputError, DataError (damaged, more than `most_bytes`), IoError
+[[nodiscard]] std::vector<std::uint8_t> read_packed_file(const std::string& path,
+                                                         std::int64_t most_bytes);
+
+}  // namespace gondola
