@@ -1,40 +1,66 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 namespace gondola {
 
-/// Resamples planes of 8-bit pixels to another size, bilinearly with half-pixel centres; when it
-/// shrinks, the triangle is widened by the factor (antialiased). Two passes, the one that shrinks
-/// more first and rows before columns where both shrink alike, each rounded half up to 8 bits with
-/// 22-bit weights: bit for bit what Pillow's BILINEAR gives.
-class BilinearResizer {
+/// What a new pixel is made of: the shape of the weights around its centre.
+enum class Filter {
+  kBox,       ///< The mean of the area; when it grows the image, the nearest pixel.
+  kBilinear,  ///< A triangle.
+  kBicubic,   ///< Keys's cubic with a = -0.5.
+  kLanczos,   ///< A sinc windowed by a sinc of three times its width.
+};
+
+/// Resamples planes of 8-bit pixels to another size with half-pixel centres; where it shrinks them,
+/// the filter is widened by the factor (antialiased). Two passes, each rounded half up to 8 bits
+/// with 22-bit weights: along the rows first, but along the columns first where the height shrinks
+/// by more than twice as many pixels as the width. Bit for bit what Pillow 13's resize gives
+/// (before version 12 it always began with the rows). Immutable: any number of threads may share
+/// one.
+class Resizer {
  public:
   /// REQUIRES sizes of at least 1.
-  BilinearResizer(std::int64_t height, std::int64_t width, std::int64_t new_height,
-                  std::int64_t new_width);
+  Resizer(Filter filter, std::int64_t height, std::int64_t width, std::int64_t new_height,
+          std::int64_t new_width);
 
   /// input [planes, height, width] -> output [planes, new_height, new_width].
   /// REQUIRES spans of those sizes.
   void resize(std::span<const std::uint8_t> input, std::span<std::uint8_t> output) const;
 
- private:
-  /// Weights of one axis: output i sums inputs first[i] .. first[i]+taps-1; unused taps weigh 0.
-  struct Axis {
-    std::int64_t inputs = 0, outputs = 0, taps = 0;
-    std::vector<std::int64_t> first;
-    std::vector<std::int32_t> weights;  ///< [outputs, taps], sums to about 2^22.
+  /// The weights of two neighbouring inputs in fractions of 2^22: upper * 2^11 + lower.
+  struct WeightPair {
+    std::array<std::int16_t, 2> upper{}, lower{};
   };
 
-  [[nodiscard]] static Axis make_axis(std::int64_t inputs, std::int64_t outputs);
+ private:
+  /// Weights of one axis: output i sums inputs first[i] .. first[i]+taps[i]-1.
+  struct Axis {
+    std::int64_t inputs = 0, outputs = 0, most_pairs = 0;
+    std::vector<std::int64_t> first, taps;  ///< [outputs]
+    std::vector<WeightPair> weights;        ///< [outputs, most_pairs], those of an output sum to 1.
+  };
+
+  [[nodiscard]] static Axis make_axis(Filter filter, std::int64_t inputs, std::int64_t outputs);
   static void resize_rows(const Axis& axis, std::int64_t rows, const std::uint8_t* in,
                           std::uint8_t* out);
   static void resize_columns(const Axis& axis, std::int64_t columns, const std::uint8_t* in,
                              std::uint8_t* out);
+  static void resize_few_columns(const Axis& axis, std::int64_t columns, const std::uint8_t* in,
+                                 std::uint8_t* out);
 
   Axis vertical_, horizontal_;
+};
+
+/// The Resizer of Filter::kBilinear.
+class BilinearResizer : public Resizer {
+ public:
+  BilinearResizer(std::int64_t height, std::int64_t width, std::int64_t new_height,
+                  std::int64_t new_width)
+      : Resizer(Filter::kBilinear, height, width, new_height, new_width) {}
 };
 
 }  // namespace gondola

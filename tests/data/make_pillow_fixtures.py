@@ -115,7 +115,7 @@ def main():
             group["pixels"] = unpacked(data)
         for colours, channels, sizes in [
                 ("grey", 1, [(9, 40), (34, 10), (17, 11), (40, 24), (3, 5), (31, 45)]),
-                ("colour", 3, [(12, 14), (21, 30)])]:
+                ("colour", 3, [(12, 14), (21, 30), (7, 18), (7, 20)])]:
             group = file.create_group("resize/" + colours)
             pixels = picture(17, 24, channels, seed=4).transpose(2, 0, 1)
             group["input"] = pixels
