@@ -1,6 +1,7 @@
 #include "data/atomic_file.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -8,10 +9,11 @@
 #include <utility>
 
 #include "configs/errors.hpp"
-#include "data/file_descriptor.hpp"
 
 namespace gondola {
 namespace {
+
+constexpr const char* kPartial = ".partial-";
 
 [[noreturn]] void fail(const std::string& what, const std::filesystem::path& path, int error) {
   throw IoError("cannot " + what + " " + path.string() + ": " + std::strerror(error) +
@@ -33,7 +35,14 @@ void flush(const std::filesystem::path& path, int open_flags) {
 
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
   temporary_ = path_;
-  temporary_ += ".partial-" + std::to_string(::getpid());
+  temporary_ += kPartial + std::to_string(::getpid());
+  lock_ =
+      FileDescriptor(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (!lock_) {
+    fail("create", path_, errno);
+  }
+  // Some network file systems know no locks; there nothing is told to be abandoned either.
+  (void)::flock(lock_.get(), LOCK_EX | LOCK_NB);
 }
 
 AtomicFile::~AtomicFile() {
@@ -52,6 +61,21 @@ void AtomicFile::commit() {
   flush(folder.empty() ? std::filesystem::path(".") : folder, O_RDONLY | O_DIRECTORY);
 }
 
+void remove_abandoned(const std::filesystem::path& path) {
+  const auto folder = path.has_parent_path() ? path.parent_path() : std::filesystem::path(".");
+  const std::string start = path.filename().string() + kPartial;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    if (!entry.path().filename().string().starts_with(start)) {
+      continue;
+    }
+    const FileDescriptor file(::open(entry.path().c_str(), O_WRONLY | O_CLOEXEC));
+    if (file && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) {
+      ::unlink(entry.path().c_str());
+    }
+  }
+}
+
 void write_fully(int file, const std::string& path, std::int64_t offset,
                  std::span<const std::uint8_t> bytes) {
   while (!bytes.empty()) {
@@ -67,12 +91,31 @@ void write_fully(int file, const std::string& path, std::int64_t offset,
   }
 }
 
+void read_fully(int file, const std::string& path, std::int64_t offset,
+                std::span<std::uint8_t> out) {
+  while (!out.empty()) {
+    const ssize_t count = ::pread(file, out.data(), out.size(), offset);
+    if (count < 0 && errno == EINTR) {
+      continue;
+    }
+    if (count < 0) {
+      throw IoError("cannot read " + path + " at byte " + std::to_string(offset) + ": " +
+                    std::strerror(errno));
+    }
+    if (count == 0) {
+      throw DataError(path + " ends at byte " + std::to_string(offset) +
+                      ", before its images do; it was cut while it was read: copy it again");
+    }
+    offset += count;
+    out = out.subspan(static_cast<std::size_t>(count));
+  }
+}
+
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::uint8_t> bytes) {
   AtomicFile target(path);
-  FileDescriptor file(
-      ::open(target.temporary().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  FileDescriptor file(::open(target.temporary().c_str(), O_WRONLY | O_CLOEXEC));
   if (!file) {
-    fail("create", path, errno);
+    fail("open", path, errno);
   }
   write_fully(file.get(), path.string(), 0, bytes);
   if (!file.close()) {

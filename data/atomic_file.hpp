@@ -5,14 +5,16 @@
 #include <span>
 #include <string>
 
+#include "data/file_descriptor.hpp"
+
 namespace gondola {
 
 /// A file that appears under its name complete or not at all. Write to temporary(), a name beside
 /// the final one, then commit(); without commit() the temporary is removed. Where the process is
-/// killed a
-/// `<name>.partial-<pid>` may stay behind, never a half file under the final name.
+/// killed a `<name>.partial-<pid>` may stay behind, never a half file under the final name.
 class AtomicFile {
  public:
+  /// Makes the temporary, empty. @throws IoError
   explicit AtomicFile(std::filesystem::path path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
@@ -27,12 +29,21 @@ class AtomicFile {
  private:
   std::filesystem::path path_;
   std::filesystem::path temporary_;
+  FileDescriptor lock_;  ///< Of the temporary: held as long as this process lives.
   bool committed_ = false;
 };
+
+/// Removes what killed processes left of AtomicFiles of this path.
+void remove_abandoned(const std::filesystem::path& path);
 
 /// Writes all of `bytes` at `offset` of an open file. @throws IoError naming `path`
 void write_fully(int file, const std::string& path, std::int64_t offset,
                  std::span<const std::uint8_t> bytes);
+
+/// Reads `out.size()` bytes at `offset` of an open file.
+/// @throws DataError (the file ends before), IoError; both name `path`
+void read_fully(int file, const std::string& path, std::int64_t offset,
+                std::span<std::uint8_t> out);
 
 /// Replaces `path` by these bytes, completely or not at all. @throws IoError
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::uint8_t> bytes);

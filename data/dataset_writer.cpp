@@ -29,6 +29,30 @@ void make_folder_of(const std::string& path) {
   }
 }
 
+/// Holds a plan against the format, then makes the folder of the file.
+const std::string& checked(const std::string& path, const DatasetPlan& plan) {
+  if (std::filesystem::exists(path)) {
+    throw ConfigError(path +
+                      " exists already and is not overwritten; remove it or choose another "
+                      "name");
+  }
+  if (plan.channels < 1 || plan.height < 1 || plan.width < 1 || plan.train_images < 0 ||
+      plan.test_images < 0 || plan.train_images + plan.test_images < 1) {
+    throw DataError(path + " would hold no image; give a source that has some");
+  }
+  if (plan.channels > kMostImageBytes / plan.height / plan.width ||
+      std::max(plan.train_images, plan.test_images) > kMostImages) {
+    throw DataError(
+        path + " would hold " + std::to_string(std::max(plan.train_images, plan.test_images)) +
+        " images of " + std::to_string(plan.channels) + "x" + std::to_string(plan.height) + "x" +
+        std::to_string(plan.width) + ", but an image has at most " +
+        std::to_string(kMostImageBytes) + " bytes and a split at most " +
+        std::to_string(kMostImages) + " images; import smaller images, or into several files");
+  }
+  make_folder_of(path);
+  return path;
+}
+
 /// A file whose larger parts HDF5 lays out on page boundaries.
 hdf5::Handle create_aligned(const std::string& path) {
   const hdf5::Handle access = hdf5::file_access();
@@ -76,25 +100,7 @@ void fill_dataset(hid_t group, const std::string& name, hid_t type, const void* 
 }  // namespace
 
 DatasetWriter::DatasetWriter(const std::string& path, DatasetPlan plan)
-    : path_(path), plan_(std::move(plan)), target_(path) {
-  if (std::filesystem::exists(path)) {
-    throw ConfigError(path +
-                      " exists already and is not overwritten; remove it or choose another "
-                      "name");
-  }
-  if (plan_.channels < 1 || plan_.height < 1 || plan_.width < 1 || plan_.train_images < 0 ||
-      plan_.test_images < 0 || plan_.train_images + plan_.test_images < 1) {
-    throw DataError(path + " would hold no image; give a source that has some");
-  }
-  if (plan_.channels > kMostImageBytes / plan_.height / plan_.width ||
-      std::max(plan_.train_images, plan_.test_images) > kMostImages) {
-    throw DataError(
-        path_ + " would hold " + std::to_string(std::max(plan_.train_images, plan_.test_images)) +
-        " images of " + std::to_string(plan_.channels) + "x" + std::to_string(plan_.height) + "x" +
-        std::to_string(plan_.width) + ", but an image has at most " +
-        std::to_string(kMostImageBytes) + " bytes and a split at most " +
-        std::to_string(kMostImages) + " images; import smaller images, or into several files");
-  }
+    : path_(checked(path, plan)), plan_(std::move(plan)), target_(path) {
   state(Split::kTrain).planned = plan_.train_images;
   state(Split::kTrain).labelled = plan_.train_labels;
   state(Split::kTest).planned = plan_.test_images;
@@ -103,7 +109,6 @@ DatasetWriter::DatasetWriter(const std::string& path, DatasetPlan plan)
     split.sums.assign(static_cast<std::size_t>(image_bytes()), 0);
     split.channel_squares.assign(static_cast<std::size_t>(plan_.channels), 0);
   }
-  make_folder_of(path_);
   lay_out();
   descriptor_ = FileDescriptor(::open(target_.temporary().c_str(), O_RDWR | O_CLOEXEC));
   if (!descriptor_) {
@@ -146,50 +151,83 @@ void DatasetWriter::reserve_space() {
   }
 }
 
-void DatasetWriter::append(Split split, std::span<const std::uint8_t> images,
-                           std::span<const std::int64_t> labels) {
+void DatasetWriter::write(Split split, std::int64_t first, std::span<const std::uint8_t> images) {
   SplitState& parts = state(split);
   const auto bytes = static_cast<std::int64_t>(images.size());
   const std::int64_t count = bytes / image_bytes();
-  const std::int64_t expected_labels = parts.labelled ? count : 0;
-  if (bytes % image_bytes() != 0 || count > parts.planned - parts.written ||
-      static_cast<std::int64_t>(labels.size()) != expected_labels) {
-    throw DataError(path_ + ": " + std::to_string(bytes) + " bytes and " +
-                    std::to_string(labels.size()) + " labels do not fit the plan of " +
+  if (bytes % image_bytes() != 0 || first < 0 || first > parts.planned - count) {
+    throw DataError(path_ + ": " + std::to_string(bytes) + " bytes at image " +
+                    std::to_string(first) + " do not fit the plan of " +
                     std::to_string(parts.planned) + " images in the " + split_name(split) +
                     " split; check the sources");
   }
-  write_fully(descriptor_.get(), path_, parts.offset_bytes + parts.written * image_bytes(), images);
-  parts.checksum.update(images.data(), images.size());
-  parts.labels.insert(parts.labels.end(), labels.begin(), labels.end());
+  write_fully(descriptor_.get(), path_, parts.offset_bytes + first * image_bytes(), images);
   parts.written += count;
-
-  const std::int64_t plane = plan_.height * plan_.width;
-  const std::uint8_t* pixel = images.data();
-  for (std::int64_t image = 0; image < count; ++image) {
-    std::uint64_t* sum = parts.sums.data();
-    for (std::uint64_t& squares : parts.channel_squares) {
-      for (std::int64_t i = 0; i < plane; ++i, ++pixel) {
-        *sum++ += *pixel;
-        squares += static_cast<std::uint64_t>(*pixel) * *pixel;
-      }
-    }
-  }
 }
 
-void DatasetWriter::commit(std::span<const SourceFile> sources) {
+void DatasetWriter::accept_labels(Split split, std::vector<std::int64_t> labels) {
+  SplitState& parts = state(split);
+  const std::int64_t expected = parts.labelled ? parts.planned : 0;
+  if (static_cast<std::int64_t>(labels.size()) != expected) {
+    throw DataError(path_ + ": " + std::to_string(labels.size()) + " labels do not fit the " +
+                    std::to_string(expected) + " planned for the " + split_name(split) +
+                    " split; check the sources");
+  }
+  parts.labels = std::move(labels);
+}
+
+void DatasetWriter::commit(std::span<const SourceFile> sources,
+                           std::vector<std::int64_t> train_labels,
+                           std::vector<std::int64_t> test_labels) {
+  accept_labels(Split::kTrain, std::move(train_labels));
+  accept_labels(Split::kTest, std::move(test_labels));
   for (const Split split : {Split::kTrain, Split::kTest}) {
     if (state(split).written != state(split).planned) {
       throw DataError(path_ + ": only " + std::to_string(state(split).written) + " of " +
                       std::to_string(state(split).planned) + " images of the " + split_name(split) +
                       " split were found; check the sources");
     }
+    sum_up(state(split));
   }
   if (!descriptor_.close()) {
     throw IoError("cannot write " + path_ + ": " + std::strerror(errno));
   }
   write_small_parts(sources);
   target_.commit();
+}
+
+void DatasetWriter::sum_up(SplitState& parts) {
+  constexpr std::int64_t kBufferBytes = 1 << 22;
+  constexpr std::int64_t kPixelsAtOnce = 1 << 16;  // whose squares have a sum below 2^32
+  const std::int64_t at_once = std::clamp<std::int64_t>(kBufferBytes / image_bytes(), 1,
+                                                        std::max<std::int64_t>(1, parts.planned));
+  const std::int64_t plane = plan_.height * plan_.width;
+  std::vector<std::uint8_t> buffer(static_cast<std::size_t>(at_once * image_bytes()));
+  Xxh3 checksum;
+  for (std::int64_t first = 0; first < parts.planned; first += at_once) {
+    const std::int64_t count = std::min(at_once, parts.planned - first);
+    const auto images = std::span(buffer).first(static_cast<std::size_t>(count * image_bytes()));
+    read_fully(descriptor_.get(), path_, parts.offset_bytes + first * image_bytes(), images);
+    checksum.update(images.data(), images.size());
+    const std::uint8_t* pixel = images.data();
+    for (std::int64_t image = 0; image < count; ++image) {
+      std::uint64_t* sum = parts.sums.data();
+      for (std::uint64_t& squares : parts.channel_squares) {
+        for (std::int64_t begin = 0; begin < plane; begin += kPixelsAtOnce) {
+          const std::int64_t pixels = std::min(kPixelsAtOnce, plane - begin);
+          std::uint32_t some_squares = 0;
+          for (std::int64_t i = 0; i < pixels; ++i) {
+            sum[i] += pixel[i];
+            some_squares += static_cast<std::uint32_t>(pixel[i]) * pixel[i];
+          }
+          squares += some_squares;
+          sum += pixels;
+          pixel += pixels;
+        }
+      }
+    }
+  }
+  parts.checksum = checksum.hex();
 }
 
 void DatasetWriter::write_small_parts(std::span<const SourceFile> sources) {
@@ -244,7 +282,7 @@ void DatasetWriter::write_split_parts(hid_t file, Split split, std::vector<std::
     sums.push_back(checksum);
   };
   hdf5::Handle group = hdf5::open_group(file, split_name(split));
-  add_checksum("images", parts.checksum.hex());
+  add_checksum("images", parts.checksum);
 
   std::vector<double> mean;  // [C, H, W]
   for (const std::uint64_t sum : parts.sums) {

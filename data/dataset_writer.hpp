@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -22,7 +23,7 @@ struct DatasetPlan {
   bool train_labels = false, test_labels = false;
 };
 
-/// Writes a dataset file in format version 1 (data/FORMAT.md), image by image in order, with its
+/// Writes a dataset file in format version 1 (data/FORMAT.md), images in any order, with its
 /// checksums, mean images and statistics. Its folder is made where there is none. The file appears
 /// when commit() returns, never before; without commit() no part of it stays behind.
 ///
@@ -33,20 +34,23 @@ class DatasetWriter {
   /// @throws ConfigError (the file exists), DataError (a plan without images), IoError
   DatasetWriter(const std::string& path, DatasetPlan plan);
 
-  /// Adds images [n, C, H, W] and their labels [n] (none where the plan says so) to a split.
-  /// @throws DataError (more images than planned, labels that do not fit), IoError
-  void append(Split split, std::span<const std::uint8_t> images,
-              std::span<const std::int64_t> labels);
+  /// Writes images [n, C, H, W] to places first..first+n-1 of a split. Each place is written once.
+  /// Any number of threads at once. @throws DataError (places beyond the plan), IoError
+  void write(Split split, std::int64_t first, std::span<const std::uint8_t> images);
 
-  /// Finishes the file. @throws DataError (fewer images than planned), IoError
-  void commit(std::span<const SourceFile> sources);
+  /// Finishes the file: reads the images back for their sums, and writes the small parts. The
+  /// labels are those of the splits for which the plan has them, [N] each.
+  /// @throws DataError (fewer images than planned, labels that do not fit), IoError
+  void commit(std::span<const SourceFile> sources, std::vector<std::int64_t> train_labels,
+              std::vector<std::int64_t> test_labels);
 
  private:
   struct SplitState {
-    std::int64_t planned = 0, written = 0, offset_bytes = 0;
+    std::int64_t planned = 0, offset_bytes = 0;
+    std::atomic<std::int64_t> written = 0;
     bool labelled = false;
-    Xxh3 checksum;
     std::vector<std::int64_t> labels;
+    std::string checksum;
     std::vector<std::uint64_t> sums;             ///< [C*H*W], of bytes: exact.
     std::vector<std::uint64_t> channel_squares;  ///< [C], of squared bytes: exact.
   };
@@ -54,6 +58,8 @@ class DatasetWriter {
   void lay_out();
   void lay_out_split(hid_t file, Split split);
   void reserve_space();
+  void accept_labels(Split split, std::vector<std::int64_t> labels);
+  void sum_up(SplitState& parts);
   void write_small_parts(std::span<const SourceFile> sources);
   void write_split_parts(hid_t file, Split split, std::vector<std::string>& names,
                          std::vector<std::string>& sums);

@@ -208,6 +208,7 @@ class PackedArchive final : public Archive {
   }
 
   [[nodiscard]] std::vector<std::string> files() const override { return {path_}; }
+  [[nodiscard]] bool members_are_files() const override { return false; }
 
   [[nodiscard]] std::string describe(std::size_t member) const override {
     return path_ + ": " + names_[member];
@@ -263,6 +264,7 @@ class Folder final : public Archive {
       paths.push_back(describe(member));
     return paths;
   }
+  [[nodiscard]] bool members_are_files() const override { return true; }
 
   [[nodiscard]] std::string describe(std::size_t member) const override {
     return fs::is_directory(path_) ? (fs::path(path_) / names_[member]).string() : path_;

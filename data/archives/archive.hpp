@@ -31,6 +31,8 @@ class Archive {
   [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
   /// What to hash: the archive's own file, or each file of a folder in the order of names().
   [[nodiscard]] virtual std::vector<std::string> files() const = 0;
+  /// Whether describe() is the path of a file of its own.
+  [[nodiscard]] virtual bool members_are_files() const = 0;
   /// For messages: where the member is.
   [[nodiscard]] virtual std::string describe(std::size_t member) const = 0;
 

@@ -4,12 +4,11 @@
 #include <array>
 #include <cctype>
 #include <filesystem>
+#include <numeric>
 #include <optional>
+#include <utility>
 
 #include "configs/errors.hpp"
-#include "data/checksum.hpp"
-#include "data/dataset_writer.hpp"
-#include "data/images/resize.hpp"
 #include "data/importers/idx_file.hpp"
 
 namespace gondola {
@@ -109,160 +108,103 @@ class PartFinder {
   std::array<Parts, kSplits.size()> parts_;
 };
 
-/// The open files of one split, with sizes that fit each other. C = 1 for files of 3 dimensions.
-struct OpenSplit {
-  Split split = Split::kTrain;
-  IdxFile images;
-  std::optional<IdxFile> labels;
-  std::int64_t available = 0, used = 0;
-  std::int64_t channels = 1, height = 0, width = 0;
-};
+class IdxSource final : public ImportSource {
+ public:
+  explicit IdxSource(const std::vector<std::string>& inputs) {
+    for (const std::string& input : inputs) parts_.add_input(input);
+    for (const Split split : kSplits) {
+      if (!parts_[split].images.empty()) {
+        list(split);
+      } else if (!parts_[split].labels.empty()) {
+        throw MissingInputError("the images that belong to " + parts_[split].labels +
+                                " are missing; give their file too");
+      }
+    }
+    if (listing_.files.empty()) {
+      throw MissingInputError(
+          "no images were given to import; give a folder or files with --input");
+    }
+    listing_.recipe = "IDX";
+  }
 
-OpenSplit open_split(Split split, const Parts& parts, std::int64_t limit) {
-  OpenSplit open{.split = split, .images = IdxFile(parts.images), .labels = {}};
-  const auto& shape = open.images.shape();
-  if (shape.size() < 3) {
-    throw DataError(parts.images + " has " + std::to_string(shape.size()) +
-                    " dimension where images have 3 or 4; check which file it is");
+  void deliver(const std::function<bool(ImportPlace)>& wanted,
+               const std::function<void(RawImage)>& take) override {
+    for (const Split split : kSplits) {
+      const std::int64_t images = listing_.of(split).images;
+      if (images == 0) continue;
+      IdxFile file(parts_[split].images);
+      if (file.shape().front() != images) {
+        throw DataError(file.path() +
+                        " changed while it was imported; start again when it is complete");
+      }
+      const std::int64_t bytes = image_bytes(file);
+      for (std::int64_t i = 0; i < images; ++i) {
+        RawImage image{.place = {split, i},
+                       .name = file.path() + ", image " + std::to_string(i),
+                       .bytes = std::vector<std::uint8_t>(static_cast<std::size_t>(bytes))};
+        file.read(image.bytes);
+        if (wanted(image.place)) take(std::move(image));
+      }
+      file.expect_end();
+    }
   }
-  open.available = shape.front();
-  open.used = limit > 0 ? std::min(limit, open.available) : open.available;
-  open.channels = shape.size() == 4 ? shape[1] : 1;
-  open.height = shape[shape.size() - 2];
-  open.width = shape[shape.size() - 1];
-  if (open.channels * open.height * open.width > kMostImageBytes) {
-    throw DataError(parts.images + " announces images of " +
-                    std::to_string(open.channels * open.height * open.width) +
-                    " bytes, more than the " + std::to_string(kMostImageBytes) +
-                    " that an image may have; check which file it is");
+
+  [[nodiscard]] PlanarImage decode(const RawImage& image) const override {
+    PlanarImage planar = shapes_[static_cast<std::size_t>(image.place.split)];
+    planar.pixels = image.bytes;
+    return planar;
   }
-  if (!parts.labels.empty()) {
-    open.labels.emplace(parts.labels);
-    if (open.labels->shape() != std::vector<std::int64_t>{open.available}) {
-      throw DataError(parts.labels + " does not hold one label for each of the " +
-                      std::to_string(open.available) + " images of " + parts.images +
+
+ private:
+  static std::int64_t image_bytes(const IdxFile& file) {
+    const auto& shape = file.shape();
+    return std::accumulate(shape.begin() + 1, shape.end(), std::int64_t{1}, std::multiplies<>());
+  }
+
+  void list(Split split) {
+    const IdxFile images(parts_[split].images);
+    const auto& shape = images.shape();
+    if (shape.size() < 3) {
+      throw DataError(images.path() + " has " + std::to_string(shape.size()) +
+                      " dimension where images have 3 or 4; check which file it is");
+    }
+    if (image_bytes(images) > kMostImageBytes) {
+      throw DataError(images.path() + " announces images of " +
+                      std::to_string(image_bytes(images)) + " bytes, more than the " +
+                      std::to_string(kMostImageBytes) +
+                      " that an image may have; check which file it is");
+    }
+    shapes_[static_cast<std::size_t>(split)] = {.channels = shape.size() == 4 ? shape[1] : 1,
+                                                .height = shape[shape.size() - 2],
+                                                .width = shape[shape.size() - 1]};
+    listing_.of(split).images = shape.front();
+    listing_.files.push_back(images.path());
+    if (!parts_[split].labels.empty()) read_labels(split, images.path());
+  }
+
+  void read_labels(Split split, const std::string& images_path) {
+    IdxFile labels(parts_[split].labels);
+    auto& part = listing_.of(split);
+    if (labels.shape() != std::vector<std::int64_t>{part.images}) {
+      throw DataError(labels.path() + " does not hold one label for each of the " +
+                      std::to_string(part.images) + " images of " + images_path +
                       "; give the two that belong together");
     }
+    std::vector<std::uint8_t> bytes(static_cast<std::size_t>(part.images));
+    labels.read(bytes);
+    labels.expect_end();
+    part.labels.assign(bytes.begin(), bytes.end());
+    listing_.files.push_back(labels.path());
   }
-  return open;
-}
 
-std::string recipe_text(const OpenSplit& split, const IdxImport& recipe) {
-  std::string text = "IDX";
-  if (recipe.size > 0 && (recipe.size != split.height || recipe.size != split.width)) {
-    const std::string to = std::to_string(recipe.size);
-    text += ", bilinear " + std::to_string(split.height) + "x" + std::to_string(split.width) +
-            " to " + to + "x" + to + " (half-pixel centres, rounded to 8 bits)";
-  }
-  if (recipe.limit > 0) {
-    text += ", first " + std::to_string(recipe.limit) + " images of each split";
-  }
-  return text;
-}
-
-/// Copies the used images of a split into the dataset, some at a time.
-void copy_split(OpenSplit& split, const DatasetPlan& plan, DatasetWriter& writer,
-                const std::function<void(std::int64_t)>& copied) {
-  const BilinearResizer resizer(split.height, split.width, plan.height, plan.width);
-  const bool resize = split.height != plan.height || split.width != plan.width;
-  const auto bytes = [](std::int64_t n) { return static_cast<std::size_t>(n); };
-  const std::int64_t in_bytes = split.channels * split.height * split.width;
-  const std::int64_t out_bytes = plan.channels * plan.height * plan.width;
-  constexpr std::int64_t kBufferBytes = 1 << 24;
-  const std::int64_t at_once =
-      std::clamp<std::int64_t>(kBufferBytes / std::max(in_bytes, out_bytes), 1, 256);
-  std::vector<std::uint8_t> input(bytes(at_once * in_bytes));
-  std::vector<std::uint8_t> resized(resize ? bytes(at_once * out_bytes) : 0);
-  std::vector<std::uint8_t> raw_labels(bytes(at_once));
-
-  for (std::int64_t first = 0; first < split.used; first += at_once) {
-    const std::int64_t count = std::min(at_once, split.used - first);
-    const auto read = std::span(input).first(bytes(count * in_bytes));
-    split.images.read(read);
-    std::span<const std::uint8_t> images = read;
-    if (resize) {
-      const auto made = std::span(resized).first(bytes(count * out_bytes));
-      resizer.resize(read, made);
-      images = made;
-    }
-    std::vector<std::int64_t> labels;
-    if (split.labels) {
-      const auto part = std::span(raw_labels).first(bytes(count));
-      split.labels->read(part);
-      labels.assign(part.begin(), part.end());
-    }
-    writer.append(split.split, images, labels);
-    copied(count);
-  }
-  if (split.used == split.available) {
-    split.images.expect_end();
-    if (split.labels) {
-      split.labels->expect_end();
-    }
-  }
-}
-
-SourceFile describe_source(const std::string& path) {
-  return {fs::path(path).filename().string(), sha256_of_file(path)};
-}
+  PartFinder parts_;
+  std::array<PlanarImage, 2> shapes_;  ///< By Split, without pixels.
+};
 
 }  // namespace
 
-void import_idx(const IdxImport& recipe) {
-  PartFinder parts;
-  for (const std::string& input : recipe.inputs) {
-    parts.add_input(input);
-  }
-  std::vector<OpenSplit> splits;
-  for (const Split split : kSplits) {
-    if (!parts[split].images.empty()) {
-      splits.push_back(open_split(split, parts[split], recipe.limit));
-    } else if (!parts[split].labels.empty()) {
-      throw MissingInputError("the images that belong to " + parts[split].labels +
-                              " are missing; give their file too");
-    }
-  }
-  if (splits.empty()) {
-    throw MissingInputError("no images were given to import; give a folder or files with --input");
-  }
-  const OpenSplit& one = splits.front();
-  const OpenSplit& other = splits.back();
-  if (one.channels != other.channels ||
-      (recipe.size == 0 && (one.height != other.height || one.width != other.width))) {
-    throw DataError(one.images.path() + " and " + other.images.path() +
-                    " hold images of different sizes; import them at one --size, or apart");
-  }
-
-  DatasetPlan plan;
-  plan.name = recipe.name.empty() ? fs::path(recipe.output).stem().string() : recipe.name;
-  plan.recipe = recipe_text(one, recipe);
-  plan.channels = one.channels;
-  plan.height = recipe.size > 0 ? recipe.size : one.height;
-  plan.width = recipe.size > 0 ? recipe.size : one.width;
-  std::int64_t total = 0;
-  for (const OpenSplit& split : splits) {
-    const bool train = split.split == Split::kTrain;
-    (train ? plan.train_images : plan.test_images) = split.used;
-    (train ? plan.train_labels : plan.test_labels) = split.labels.has_value();
-    total += split.used;
-  }
-
-  DatasetWriter writer(recipe.output, plan);
-  std::vector<SourceFile> sources;
-  std::int64_t done = 0;
-  for (OpenSplit& split : splits) {
-    copy_split(split, plan, writer, [&](std::int64_t count) {
-      done += count;
-      if (recipe.progress) {
-        recipe.progress(done, total);
-      }
-    });
-    sources.push_back(describe_source(split.images.path()));
-    if (split.labels) {
-      sources.push_back(describe_source(split.labels->path()));
-    }
-  }
-  writer.commit(sources);
+std::unique_ptr<ImportSource> open_idx(const SourceOptions& options) {
+  return std::make_unique<IdxSource>(options.inputs);
 }
 
 }  // namespace gondola

@@ -15,7 +15,7 @@ class MpiSession;
 int run_report(std::span<const std::string> args);
 
 /// `gondola import idx --input PATH --output FILE`: makes a dataset file and, beside it, a contact
-/// sheet with the ending .png. @throws ConfigError, and what import_idx throws
+/// sheet with the ending .png. @throws ConfigError, and what run_import throws
 int run_import(std::span<const std::string> args);
 
 /// `gondola inspect FILE`: prints what a dataset file holds; --verify checks it.

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "configs/errors.hpp"
+#include "data/pixel_statistics.hpp"
 #include "launch/commands/commands.hpp"
 #include "launch/commands/dataset_command_options.hpp"
 
@@ -14,7 +15,10 @@ namespace po = boost::program_options;
 int run_inspect(std::span<const std::string> args) {
   po::options_description table("Options");
   table.add_options()("verify", "read everything and check it against the stored checksums")(
-      "sheet", po::value<std::string>(), "write the first images as a new PNG of this name");
+      "statistics",
+      "read everything and tell mean, range and histogram of each channel, and images "
+      "that are there twice")("sheet", po::value<std::string>(),
+                              "write the first images as a new PNG of this name");
   const auto values = parse_dataset_command("inspect", args, "file", table);
   if (!values) {
     return static_cast<int>(ExitCode::kDone);
@@ -29,6 +33,9 @@ int run_inspect(std::span<const std::string> args) {
   const bool verify = values->count("verify") > 0;
   const auto summary = inspect_dataset(path, verify ? Checksums::kVerify : Checksums::kAsStored);
   print_summary(summary, std::cout);
+  if (values->count("statistics") > 0) {
+    print_statistics(count_pixels(DatasetFile(path)), std::cout);
+  }
   require_intact(summary);
   if (values->count("sheet") > 0) {
     write_contact_sheet(path, (*values)["sheet"].as<std::string>());

@@ -74,14 +74,10 @@ class DataTest : public ::testing::Test {
     plan.test_images = test;
     DatasetWriter writer(in_folder(name), plan);
     const std::int64_t bytes = plan.channels * plan.height * plan.width;
-    const auto labels = [](bool some, std::int64_t begin, std::int64_t count) {
-      return some ? test_labels(begin, count) : std::vector<std::int64_t>{};
-    };
-    writer.append(Split::kTrain, test_images(first, train, bytes),
-                  labels(plan.train_labels, first, train));
-    writer.append(Split::kTest, test_images(first + train, test, bytes),
-                  labels(plan.test_labels, first + train, test));
-    writer.commit({});
+    writer.write(Split::kTrain, 0, test_images(first, train, bytes));
+    writer.write(Split::kTest, 0, test_images(first + train, test, bytes));
+    writer.commit({}, test_labels(first, plan.train_labels ? train : 0),
+                  test_labels(first + train, plan.test_labels ? test : 0));
     return in_folder(name);
   }
 

@@ -75,14 +75,39 @@ TEST_F(DatasetFiles, no_file_is_overwritten_and_none_appears_before_it_is_comple
   {
     DatasetWriter writer(in_folder("b.h5"),
                          {.channels = 1, .height = 2, .width = 2, .train_images = 2});
-    writer.append(Split::kTrain, test_images(0, 1, 4), {});
+    writer.write(Split::kTrain, 1, test_images(0, 1, 4));
     EXPECT_FALSE(std::filesystem::exists(in_folder("b.h5")));
-    EXPECT_THAT(complaint<DataError>([&] { writer.commit({}); }), HasSubstr("only 1 of 2 images"));
-    EXPECT_THAT(
-        complaint<DataError>([&] { writer.append(Split::kTrain, test_images(0, 2, 4), {}); }),
-        HasSubstr("do not fit"));
+    EXPECT_THAT(complaint<DataError>([&] { writer.commit({}, {}, {}); }),
+                HasSubstr("only 1 of 2 images"));
+    EXPECT_THAT(complaint<DataError>([&] { writer.write(Split::kTrain, 1, test_images(0, 2, 4)); }),
+                HasSubstr("do not fit"));
+    EXPECT_THAT(complaint<DataError>([&] {
+                  writer.commit({}, {1, 2}, {});
+                }),
+                HasSubstr("2 labels do not fit the 0 planned"));
   }
   EXPECT_THAT(listing(), ElementsAre("a.h5"));
+}
+
+TEST_F(DatasetFiles, the_order_in_which_images_are_written_leaves_no_trace) {
+  const DatasetPlan plan{.channels = 1, .height = 2, .width = 2, .train_images = 50};
+  for (const bool forwards : {true, false}) {
+    DatasetWriter writer(in_folder(forwards ? "forwards.h5" : "backwards.h5"), plan);
+    for (std::int64_t i = 0; i < 50; ++i) {
+      const std::int64_t image = forwards ? i : 49 - i;
+      writer.write(Split::kTrain, image, test_images(image, 1, 4));
+    }
+    writer.commit({}, {}, {});
+  }
+  EXPECT_EQ(read_bytes(in_folder("forwards.h5")), read_bytes(in_folder("backwards.h5")));
+}
+
+TEST_F(DatasetFiles, what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not) {
+  write_bytes("a.h5.partial-1", "left over");
+  const DatasetWriter writer(in_folder("a.h5"),
+                             {.channels = 1, .height = 2, .width = 2, .train_images = 2});
+  remove_abandoned(in_folder("a.h5"));
+  EXPECT_THAT(listing(), ElementsAre("a.h5.partial-" + std::to_string(::getpid())));
 }
 
 TEST_F(DatasetFiles, the_folder_of_a_new_file_is_made) {

@@ -2,10 +2,12 @@
 
 #include <png.h>
 
+#include <cmath>
 #include <sstream>
 
 #include "data/images/contact_sheet.hpp"
 #include "data/images/png.hpp"
+#include "data/pixel_statistics.hpp"
 #include "tests/data/data_test.hpp"
 
 namespace gondola {
@@ -68,6 +70,31 @@ TEST_F(Inspection, foreign_files_are_told_apart) {
   const auto path = make_foreign("f.h5", {4, 1, 2, 2}, H5T_NATIVE_UINT8, true);
   EXPECT_THAT(printed(inspect_dataset(path, Checksums::kVerify)),
               AllOf(HasSubstr("foreign"), HasSubstr("chunked or packed")));
+}
+
+TEST_F(Inspection, statistics_are_those_of_the_pixels) {
+  DatasetWriter writer(
+      in_folder("a.h5"),
+      {.channels = 2, .height = 1, .width = 2, .train_images = 3, .test_images = 2});
+  writer.write(Split::kTrain, 0,
+               std::vector<std::uint8_t>{10, 20, 0, 255, 1, 2, 3, 4, 10, 20, 0, 255});
+  writer.write(Split::kTest, 0, std::vector<std::uint8_t>{7, 7, 7, 7, 1, 2, 3, 4});
+  writer.commit({}, {}, {});
+  const auto statistics = count_pixels(DatasetFile(in_folder("a.h5")));
+  const ChannelCounts& first = statistics.splits.at(0).channels.at(0);
+  EXPECT_NEAR(first.mean(), (10 + 20 + 1 + 2 + 10 + 20) / 6.0 / 255, 1e-12);
+  EXPECT_NEAR(first.stddev(), std::sqrt((100 + 400 + 1 + 4 + 100 + 400) / 6.0 - 10.5 * 10.5) / 255,
+              1e-12);
+  EXPECT_EQ(first.least(), 1);
+  EXPECT_EQ(first.most(), 20);
+  EXPECT_EQ(statistics.splits.at(0).channels.at(1).most(), 255);
+  EXPECT_EQ(statistics.duplicates, 2);
+  EXPECT_EQ(statistics.across_splits, 1);
+  std::ostringstream out;
+  print_statistics(statistics, out);
+  EXPECT_THAT(out.str(),
+              AllOf(HasSubstr("train 2 = train 0, test 1 = train 1"), HasSubstr("bytes 1 to 20"),
+                    HasSubstr("percent by sixteenths 66.7 33.3 0.0")));
 }
 
 TEST_F(Inspection, png_files_hold_the_pixels) {

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import unittest
 
-from training import DECODERS, TINY, TrainingTest, checkpoints, digest, losses, saw
+from training import (DECODERS, TINY, TrainingTest, checkpoints, digest, gondola, losses, saw,
+                      write_idx)
 
 OPTIONS = {**TINY, **DECODERS["siren"], "data.path": "synthetic:64x1x8x8", "trainer.batch_size": 8,
            "model.hidden": 256, "model.layers": 3, "run.resume": "auto",
@@ -43,6 +44,28 @@ class DiskFullTest(TrainingTest):
         self.assertEqual(digest(resumed.run), digest(reference))
         saw(f"full after {len(names)} checkpoints: {said}; resumed after step {len(names)}, losses "
             "and the last checkpoint's bytes are those of the undisturbed run")
+
+    def test_an_import_that_meets_a_full_disk_leaves_what_it_finished_and_goes_on(self):
+        write_idx(self.folder, train=2000, test=10)
+        disk = self.folder / "disk"
+        disk.mkdir()
+        mount(disk, "-o", "size=1m")
+        self.addCleanup(subprocess.run, ["umount", "--lazy", str(disk)], check=True)
+        command = ["import", "idx", "--input", ".", "--output", "disk/a.h5", "--shard-images", "500",
+                   "--jobs", "1"]
+
+        full = gondola(*command, folder=self.folder)
+        self.assertEqual(full.returncode, 74, full.stderr)
+        said = self.assert_one_sentence(full.stderr, "disk")
+        finished = sorted(path.name for path in disk.iterdir())
+        self.assertEqual(finished, [f"a-train-{i:05}-of-00004.h5" for i in range(len(finished))])
+        self.assertGreater(len(finished), 0)
+
+        mount(disk, "-o", "remount,size=8m")
+        ended = gondola(*command, folder=self.folder)
+        self.assertEqual(ended.returncode, 0, ended.stderr)
+        self.assertEqual(ended.stdout.count("was complete already"), len(finished), ended.stdout)
+        saw(f"{said}; {len(finished)} of 5 files were kept")
 
 
 if __name__ == "__main__":

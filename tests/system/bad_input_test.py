@@ -176,7 +176,15 @@ class BadInputTest(TrainingTest):
         idx = self.folder / "train-images-idx3-ubyte"
         good = idx.read_bytes()
         self.refuse(66, "import", "idx", "--input", "absent", "--output", "a.h5", says=("absent",))
-        self.refuse(64, "import", "cifar", "--input", ".", "--output", "a.h5", says=("cifar", "idx"))
+        self.refuse(64, "import", "cifar", "--input", ".", "--output", "a.h5",
+                    says=("cifar", "cifar10"))
+        for wrong, says in [(["--size", "0x3"], ("0x3",)), (["--size", "-3"], ("-3",)),
+                            (["--size", "8x"], ("8x",)), (["--crop", "center"], ("--size",)),
+                            (["--filter", "cubic"], ("cubic", "bicubic")),
+                            (["--channels", "2"], ("2",)), (["--split", "train=0.5"], ("train=0.5",)),
+                            (["--split", "train=0.5,test=0.6"], ("0.6",)), (["--jobs", "-1"], ("-1",)),
+                            (["--cameras", "images"], ("norb",)), (["--limti", "3"], ("--limit",))]:
+            self.refuse(64, "import", "idx", "--input", ".", "--output", "a.h5", *wrong, says=says)
         for content, says in [(good[:1000], ("train-images-idx3-ubyte",)), (b"", ()), (b"x" * 99, ())]:
             idx.write_bytes(content)
             self.refuse(65, "import", "idx", "--input", ".", "--output", "a.h5", says=says)

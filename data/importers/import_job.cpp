@@ -1,0 +1,395 @@
+#include "data/importers/import_job.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "configs/errors.hpp"
+#include "data/dataset_writer.hpp"
+#include "data/importers/image_pipeline.hpp"
+
+namespace gondola {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array kSplits = {Split::kTrain, Split::kTest};
+
+/// Counts images and tells of them now and then.
+class Progress {
+ public:
+  using Report = std::function<void(const char*, std::int64_t, std::int64_t)>;
+
+  Progress(const Report& report, const char* doing, std::int64_t total)
+      : report_(report), doing_(doing), total_(total) {}
+
+  void add(std::int64_t images) {
+    if (!report_) return;
+    const std::int64_t done = done_ += images;
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    const auto now = std::chrono::steady_clock::now();
+    if (!lock || done == total_ || now < next_) return;
+    report_(doing_, done, total_);
+    next_ = now + std::chrono::milliseconds(100);
+  }
+
+  void finish() const {
+    if (report_) report_(doing_, total_, total_);
+  }
+
+ private:
+  const Report& report_;
+  const char* doing_;
+  std::int64_t total_;
+  std::atomic<std::int64_t> done_ = 0;
+  std::mutex mutex_;
+  std::chrono::steady_clock::time_point next_ = {};
+};
+
+/// The files that an import reads, as they were before it began.
+class SourceFiles {
+ public:
+  SourceFiles(std::vector<std::string> paths, std::int64_t jobs) : paths_(std::move(paths)) {
+    for (const std::string& path : paths_) stamps_.push_back(stamp_of(path));
+    sum_up(jobs);
+  }
+
+  /// One entry a file; many files are named by one sum of all.
+  [[nodiscard]] std::vector<SourceFile> described() const {
+    constexpr std::size_t kMostEntries = 16;
+    std::vector<SourceFile> entries;
+    for (std::size_t i = 0; i < paths_.size(); ++i) {
+      entries.push_back({fs::path(paths_[i]).filename().string(), sums_[i]});
+    }
+    if (entries.size() <= kMostEntries) return entries;
+    Sha256 all;
+    for (const SourceFile& entry : entries) {
+      const std::string line = entry.sha256 + "  " + entry.name + "\n";
+      all.update(line.data(), line.size());
+    }
+    return {{std::to_string(entries.size()) + " files, " + entries.front().name + " to " +
+                 entries.back().name,
+             all.finish_hex()}};
+  }
+
+  /// @throws DataError where a file is no longer what it was
+  void require_unchanged() const {
+    for (std::size_t i = 0; i < paths_.size(); ++i) {
+      if (stamp_of(paths_[i]) != stamps_[i]) {
+        throw DataError(paths_[i] +
+                        " changed while it was imported; start again when it is complete");
+      }
+    }
+  }
+
+ private:
+  /// Size and time of the last change.
+  using Stamp = std::array<std::int64_t, 3>;
+
+  static Stamp stamp_of(const std::string& path) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0) {
+      throw IoError("cannot look at " + path + ": " + std::strerror(errno));
+    }
+    return {status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
+  }
+
+  void sum_up(std::int64_t jobs) {
+    sums_.resize(paths_.size());
+    std::atomic<std::size_t> next = 0;
+    std::mutex mutex;
+    std::exception_ptr error;
+    const auto work = [&] {
+      try {
+        for (std::size_t i = next++; i < paths_.size(); i = next++) {
+          sums_[i] = sha256_of_file(paths_[i]);
+        }
+      } catch (...) {
+        const std::lock_guard lock(mutex);
+        error = std::current_exception();
+        next = paths_.size();
+      }
+    };
+    {
+      std::vector<std::jthread> threads;
+      for (std::int64_t i = 1; i < jobs && threads.size() + 1 < paths_.size(); ++i) {
+        threads.emplace_back(work);
+      }
+      work();
+    }
+    if (error) std::rethrow_exception(error);
+  }
+
+  std::vector<std::string> paths_;
+  std::vector<Stamp> stamps_;
+  std::vector<std::string> sums_;
+};
+
+struct Shape {
+  std::int64_t channels = 0, height = 0, width = 0;
+  bool operator==(const Shape&) const = default;
+};
+
+Shape shape_of(const PlanarImage& image) { return {image.channels, image.height, image.width}; }
+
+std::string text_of(const Shape& shape) {
+  return std::to_string(shape.channels) + "x" + std::to_string(shape.height) + "x" +
+         std::to_string(shape.width);
+}
+
+/// A file of the dataset while it is made.
+struct OutputFile {
+  PlannedFile plan;
+  bool kept = false;
+  std::mutex mutex;
+  std::unique_ptr<DatasetWriter> writer;  ///< From the first image to the last.
+  std::atomic<std::int64_t> missing = 0;
+};
+
+/// One import, from listing to files.
+class Job {
+ public:
+  Job(ImportSource& source, const ImportOptions& options)
+      : source_(source),
+        options_(options),
+        fit_(options.fit),
+        files_(source.listing().files, options.jobs),
+        sources_(files_.described()) {}
+
+  ImportReport run() {
+    if (options_.bad_images == ImportOptions::BadImages::kSkip) find_bad_images();
+    plan_.emplace(source_.listing(), options_.plan, bad_places_);
+    if (plan_->images(Split::kTrain) + plan_->images(Split::kTest) == 0) {
+      throw DataError("there is no image to import into " + options_.output +
+                      (bad_places_.empty() ? std::string("; check the input")
+                                           : "; all " + std::to_string(bad_places_.size()) +
+                                                 " are damaged: " + report_.bad_images.front()));
+    }
+    recipe_ = recipe_text();
+    open_outputs();
+    make_outputs();
+    for (const auto& output : outputs_) {
+      (output->kept ? report_.kept : report_.made).push_back(output->plan.path);
+    }
+    for (const Split split : kSplits) {
+      report_.images[static_cast<std::size_t>(split)] = plan_->images(split);
+    }
+    return report_;
+  }
+
+ private:
+  [[nodiscard]] std::string recipe_text() const {
+    std::string text = source_.listing().recipe;
+    if (const auto words = fit_.words(); !words.empty()) text += ", " + words;
+    const PlanOptions& plan = options_.plan;
+    if (plan.limit > 0) text += ", first " + std::to_string(plan.limit) + " images of each split";
+    if (plan.train_share) {
+      text += ", " + std::to_string(*plan.train_share) +
+              " of the images drawn for training by seed " + std::to_string(plan.seed);
+    }
+    if (!bad_places_.empty()) {
+      text += ", " + std::to_string(bad_places_.size()) + " damaged images left out";
+    }
+    return text;
+  }
+
+  /// Unpacks and fits everything, and notes what cannot be.
+  void find_bad_images() {
+    const ImportListing& listing = source_.listing();
+    Progress progress(options_.progress, "checked",
+                      listing.of(Split::kTrain).images + listing.of(Split::kTest).images);
+    std::mutex mutex;
+    std::vector<std::pair<ImportPlace, std::string>> bad;
+    run_pipeline(
+        source_, options_.jobs, /*most=*/0, [](ImportPlace) { return true; },
+        [&](const RawImage& raw) {
+          try {
+            (void)fit_.apply(source_.decode(raw));
+          } catch (const DataError& error) {
+            const std::lock_guard lock(mutex);
+            bad.emplace_back(raw.place, error.what());
+          }
+          progress.add(1);
+        });
+    progress.finish();
+    std::sort(bad.begin(), bad.end(), [](const auto& a, const auto& b) {
+      return std::pair(a.first.split, a.first.index) < std::pair(b.first.split, b.first.index);
+    });
+    for (auto& [place, why] : bad) {
+      bad_places_.push_back(place);
+      report_.bad_images.push_back(std::move(why));
+    }
+  }
+
+  void open_outputs() {
+    for (PlannedFile& planned : plan_->files(options_.output)) {
+      auto output = std::make_unique<OutputFile>();
+      output->plan = std::move(planned);
+      output->missing = output->plan.images();
+      remove_abandoned(output->plan.path);
+      if (fs::exists(output->plan.path)) {
+        require_same(output->plan);
+        output->kept = true;
+      }
+      outputs_.push_back(std::move(output));
+    }
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      for (const Split split : kSplits) {
+        if (outputs_[i]->plan.ranges[static_cast<std::size_t>(split)].count > 0) {
+          outputs_of_[static_cast<std::size_t>(split)].push_back(i);
+        }
+      }
+    }
+  }
+
+  /// @throws ConfigError where the file that is there was made by another import
+  void require_same(const PlannedFile& planned) {
+    const auto refuse = [&](const std::string& why) {
+      throw ConfigError(planned.path + " exists already and is not overwritten (" + why +
+                        "); remove it or choose another name");
+    };
+    std::optional<DatasetFile> file;
+    try {
+      file.emplace(planned.path);
+    } catch (const Error&) {
+      refuse("it is no dataset");
+    }
+    const DatasetHeader& header = file->header();
+    if (!header.native || header.recipe != recipe_ || header.name != options_.name) {
+      refuse("it was made by another import");
+    }
+    for (const Split split : kSplits) {
+      const SplitInfo* info = file->split(split);
+      const auto count = planned.ranges[static_cast<std::size_t>(split)].count;
+      if ((info == nullptr ? 0 : info->images) != count) refuse("it holds other images");
+      if (info != nullptr) {
+        shape_ = Shape{info->channels, info->height, info->width};
+        shape_name_ = planned.path;
+      }
+    }
+    const auto same = [](const SourceFile& a, const SourceFile& b) {
+      return a.name == b.name && a.sha256 == b.sha256;
+    };
+    if (!std::equal(header.sources.begin(), header.sources.end(), sources_.begin(), sources_.end(),
+                    same)) {
+      refuse("it was made from other files");
+    }
+  }
+
+  void make_outputs() {
+    std::int64_t total = 0;
+    for (const auto& output : outputs_) total += output->kept ? 0 : output->plan.images();
+    if (total == 0) return;
+    Progress progress(options_.progress, "imported", total);
+    run_pipeline(
+        source_, options_.jobs, /*most=*/options_.plan.limit > 0 ? total : 0,
+        [this](ImportPlace place) {
+          const auto target = plan_->target(place);
+          return target && !output_of(*target).kept;
+        },
+        [&](const RawImage& raw) {
+          import_image(raw);
+          progress.add(1);
+        });
+    for (const auto& output : outputs_) {
+      if (!output->kept && output->missing > 0) {
+        throw DataError(std::to_string(output->missing) + " images of " + output->plan.path +
+                        " were listed but not found; check the input");
+      }
+    }
+    progress.finish();
+  }
+
+  void import_image(const RawImage& raw) {
+    const PlanarImage image = fit_.apply(source_.decode(raw));
+    require_shape(raw, shape_of(image));
+    const auto target = plan_->target(raw.place).value();
+    OutputFile& output = output_of(target);
+    const auto& range = output.plan.ranges[static_cast<std::size_t>(target.split)];
+    writer_of(output, shape_of(image))
+        .write(target.split, target.index - range.first, image.pixels);
+    if (--output.missing == 0) finish(output);
+  }
+
+  void require_shape(const RawImage& raw, const Shape& shape) {
+    const std::lock_guard lock(shape_mutex_);
+    if (!shape_) {
+      shape_ = shape;
+      shape_name_ = raw.name;
+    }
+    if (*shape_ == shape) return;
+    throw DataError(raw.name + " is " + text_of(shape) + " where " + shape_name_ + " is " +
+                    text_of(*shape_) + "; give all images one " +
+                    (shape.channels != shape_->channels
+                         ? "number of channels with --channels 1 or --channels 3"
+                         : "size with --size, and --crop center where their proportions differ"));
+  }
+
+  [[nodiscard]] OutputFile& output_of(ImportPlace target) const {
+    const auto split = static_cast<std::size_t>(target.split);
+    const std::int64_t shard =
+        options_.plan.shard_images == 0 ? 0 : target.index / options_.plan.shard_images;
+    return *outputs_[outputs_of_[split][static_cast<std::size_t>(shard)]];
+  }
+
+  DatasetWriter& writer_of(OutputFile& output, const Shape& shape) {
+    const std::lock_guard lock(output.mutex);
+    if (!output.writer) {
+      DatasetPlan plan{.name = options_.name,
+                       .recipe = recipe_,
+                       .channels = shape.channels,
+                       .height = shape.height,
+                       .width = shape.width,
+                       .train_images = output.plan.ranges[0].count,
+                       .test_images = output.plan.ranges[1].count};
+      plan.train_labels = !plan_->labels(Split::kTrain, output.plan.ranges[0]).empty();
+      plan.test_labels = !plan_->labels(Split::kTest, output.plan.ranges[1]).empty();
+      const std::lock_guard hdf5_lock(hdf5_mutex_);
+      output.writer = std::make_unique<DatasetWriter>(output.plan.path, std::move(plan));
+    }
+    return *output.writer;
+  }
+
+  void finish(OutputFile& output) {
+    files_.require_unchanged();
+    const std::lock_guard lock(output.mutex);
+    const std::lock_guard hdf5_lock(hdf5_mutex_);
+    output.writer->commit(sources_, plan_->labels(Split::kTrain, output.plan.ranges[0]),
+                          plan_->labels(Split::kTest, output.plan.ranges[1]));
+    output.writer.reset();
+  }
+
+  ImportSource& source_;
+  const ImportOptions& options_;
+  const ImageFit fit_;
+  const SourceFiles files_;
+  const std::vector<SourceFile> sources_;
+  std::vector<ImportPlace> bad_places_;
+  std::optional<ImportPlan> plan_;
+  std::string recipe_;
+  std::vector<std::unique_ptr<OutputFile>> outputs_;
+  std::array<std::vector<std::size_t>, 2> outputs_of_;  ///< By Split: its files, in order.
+  std::mutex shape_mutex_;
+  std::optional<Shape> shape_;
+  std::string shape_name_;
+  std::mutex hdf5_mutex_;  ///< HDF5 may be built without thread safety.
+  ImportReport report_;
+};
+
+}  // namespace
+
+ImportReport run_import(ImportSource& source, const ImportOptions& options) {
+  return Job(source, options).run();
+}
+
+}  // namespace gondola

@@ -1,0 +1,454 @@
+#include <archive.h>
+#include <archive_entry.h>
+#include <png.h>
+
+#include <cstdlib>
+#include <set>
+#include <tuple>
+
+#include "data/archives/archive.hpp"
+#include "data/checksum.hpp"
+#include "data/images/png.hpp"
+#include "data/importers/image_pipeline.hpp"
+#include "data/importers/import_job.hpp"
+#include "data/importers/importers.hpp"
+#include "tests/data/data_test.hpp"
+
+namespace gondola {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Each;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+/// A grey picture of the test images' pixels.
+void write_picture(const std::string& path, std::int64_t id, std::int64_t height,
+                   std::int64_t width) {
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+  write_png(path, width, height, 1, test_images(id, 1, height * width));
+}
+
+/// Packs files, given as (name, bytes), in their order.
+void write_archive(const std::string& path,
+                   const std::vector<std::pair<std::string, std::string>>& files) {
+  archive* out = ::archive_write_new();
+  ::archive_write_set_format_filter_by_ext(out, path.c_str());
+  ASSERT_EQ(::archive_write_open_filename(out, path.c_str()), ARCHIVE_OK);
+  for (const auto& [name, bytes] : files) {
+    archive_entry* entry = ::archive_entry_new();
+    ::archive_entry_set_pathname(entry, name.c_str());
+    ::archive_entry_set_size(entry, static_cast<la_int64_t>(bytes.size()));
+    ::archive_entry_set_filetype(entry, name.ends_with("/") ? AE_IFDIR : AE_IFREG);
+    ::archive_entry_set_perm(entry, 0644);
+    ::archive_write_header(out, entry);
+    ::archive_write_data(out, bytes.data(), bytes.size());
+    ::archive_entry_free(entry);
+  }
+  ::archive_write_close(out);
+  ::archive_write_free(out);
+}
+
+std::string checksum_of(const std::string& path, Split split = Split::kTrain) {
+  return DatasetFile(path).split(split)->images_checksum;
+}
+
+class Imports : public DataTest {
+ protected:
+  /// Imports to out.h5 of the test's folder.
+  ImportReport import_from(const std::string& format, const std::vector<std::string>& inputs,
+                           ImportOptions options = {}, SourceOptions source_options = {}) const {
+    if (options.output.empty()) options.output = in_folder("out.h5");
+    options.name = "test";
+    options.jobs = 2;
+    source_options.inputs.clear();
+    for (const auto& input : inputs) {
+      source_options.inputs.push_back(input.starts_with("/") ? input : in_folder(input));
+    }
+    const auto source = importer(format).open(source_options);
+    return run_import(*source, options);
+  }
+  void write_pictures(const std::string& folder, std::int64_t count, std::int64_t height = 6,
+                      std::int64_t width = 5) const {
+    for (std::int64_t i = 0; i < count; ++i) {
+      write_picture(in_folder(folder + "/img" + std::to_string(i) + ".png"), i, height, width);
+    }
+  }
+  [[nodiscard]] std::vector<std::uint8_t> images_of(const std::string& name,
+                                                    Split split = Split::kTrain) const {
+    const auto source = open_source(in_folder(name), split, CacheKind::kNone);
+    return read_ids(*source, first_ids(source->images()));
+  }
+};
+
+TEST(NaturalOrder, compares_runs_of_digits_as_numbers) {
+  std::vector<std::string> names = {"b", "a10", "a9", "a09", "a", "10", "9", "a9b", "A"};
+  std::sort(names.begin(), names.end(), natural_less);
+  EXPECT_THAT(names, ElementsAre("9", "10", "A", "a", "a09", "a9", "a9b", "a10", "b"));
+}
+
+TEST_F(Imports, a_folder_a_tar_and_a_zip_of_the_same_pictures_give_the_same_images) {
+  write_pictures("pictures", 12);
+  write_bytes("pictures/.hidden.png", "no picture");
+  write_bytes("pictures/notes.txt", "words");
+  std::vector<std::pair<std::string, std::string>> files = {{"p/", ""},
+                                                            {"__MACOSX/p/._img1.png", "fork"}};
+  for (const int i : {11, 3, 7, 0, 1, 2, 10, 4, 5, 6, 8, 9}) {  // as no order asks for
+    const std::string name = "img" + std::to_string(i) + ".png";
+    files.emplace_back("p/" + name, read_bytes(in_folder("pictures/" + name)));
+  }
+  import_from("images", {"pictures"});
+  EXPECT_EQ(images_of("out.h5"), test_images(0, 12, 30));
+  for (const std::string name : {"p.tar", "p.tar.gz", "p.tar.xz", "p.zip"}) {
+    write_archive(in_folder(name), files);
+    import_from("images", {name}, {.output = in_folder(name + ".h5")});
+    EXPECT_EQ(images_of(name + ".h5"), test_images(0, 12, 30)) << name;
+    EXPECT_EQ(DatasetFile(in_folder(name + ".h5")).header().sources.at(0).sha256,
+              sha256_of_file(in_folder(name)));
+  }
+}
+
+TEST_F(Imports, folders_are_classes_where_there_are_several) {
+  write_picture(in_folder("p/dog/1.png"), 0, 2, 2);
+  write_picture(in_folder("p/dog/2.png"), 1, 2, 2);
+  write_picture(in_folder("p/cat/1.png"), 2, 2, 2);
+  import_from("images", {"p"});
+  EXPECT_THAT(DatasetFile(in_folder("out.h5")).read_labels(Split::kTrain), ElementsAre(0, 1, 1));
+  auto expected = test_images(2, 1, 4);  // the cat, then the dogs
+  const auto dogs = test_images(0, 2, 4);
+  expected.insert(expected.end(), dogs.begin(), dogs.end());
+  EXPECT_EQ(images_of("out.h5"), expected);
+}
+
+TEST_F(Imports, pictures_of_several_sizes_make_a_dataset_with_a_size_and_a_crop) {
+  write_picture(in_folder("p/1.png"), 0, 8, 16);
+  write_picture(in_folder("p/2.png"), 1, 30, 10);
+  EXPECT_THAT(complaint<DataError>([&] { import_from("images", {"p"}); }),
+              AllOf(HasSubstr("1x8x16"), HasSubstr("1x30x10"), HasSubstr("--size")));
+  EXPECT_THAT(listing(), ElementsAre("p"));
+  import_from("images", {"p"},
+              {.fit = {.height = 4, .width = 4, .crop = FitOptions::Crop::kCenter}});
+  const DatasetFile file(in_folder("out.h5"));
+  EXPECT_EQ(file.split(Split::kTrain)->height, 4);
+  EXPECT_THAT(file.header().recipe, AllOf(HasSubstr("proportions"), HasSubstr("bilinear to 4x4")));
+}
+
+TEST_F(Imports, shards_hold_the_images_of_one_file) {
+  write_pictures("p", 23);
+  const PlanOptions drawn{.train_share = 0.6, .seed = 5};
+  import_from("images", {"p"}, {.plan = drawn});
+  PlanOptions cut = drawn;
+  cut.shard_images = 4;
+  const auto report =
+      import_from("images", {"p"}, {.output = in_folder("shards/s.h5"), .plan = cut});
+  EXPECT_THAT(report.made, SizeIs(7));  // 14 training images in 4 files, 9 test images in 3
+  EXPECT_EQ(report.made.front(), in_folder("shards/s-train-00000-of-00004.h5"));
+  EXPECT_EQ(report.made.back(), in_folder("shards/s-test-00002-of-00003.h5"));
+  for (const Split split : {Split::kTrain, Split::kTest}) {
+    const auto shards = open_source(in_folder("shards/s-*.h5"), split, CacheKind::kNone);
+    EXPECT_EQ(read_ids(*shards, first_ids(shards->images())), images_of("out.h5", split));
+    const auto mean = open_source(in_folder("out.h5"), split, CacheKind::kNone);
+    for (std::size_t i = 0; i < 30; ++i) {
+      EXPECT_NEAR(shards->mean_image()[i], mean->mean_image()[i], 1e-15);
+    }
+  }
+}
+
+TEST_F(Imports, a_split_is_drawn_by_the_seed_and_loses_no_image) {
+  write_pictures("p", 40);
+  std::vector<std::vector<std::uint8_t>> training;
+  for (const std::uint64_t seed : {1, 1, 2}) {
+    const std::string name = "out" + std::to_string(training.size()) + ".h5";
+    import_from("images", {"p"},
+                {.output = in_folder(name), .plan = {.train_share = 0.75, .seed = seed}});
+    training.push_back(images_of(name));
+    auto all = training.back();
+    const auto test = images_of(name, Split::kTest);
+    EXPECT_EQ(all.size(), 30U * 30);
+    all.insert(all.end(), test.begin(), test.end());
+    std::multiset<std::string> found, expected;
+    for (std::int64_t i = 0; i < 40; ++i) {
+      found.emplace(all.begin() + i * 30, all.begin() + (i + 1) * 30);
+      const auto image = test_images(i, 1, 30);
+      expected.emplace(image.begin(), image.end());
+    }
+    EXPECT_EQ(found, expected);
+  }
+  EXPECT_EQ(training[0], training[1]);
+  EXPECT_NE(training[0], training[2]);
+}
+
+TEST_F(Imports, finished_files_are_kept_and_the_rest_is_made) {
+  write_pictures("p", 10);
+  const ImportOptions options{.output = in_folder("s.h5"), .plan = {.shard_images = 3}};
+  const auto first = import_from("images", {"p"}, options);
+  ASSERT_THAT(first.made, SizeIs(4));
+  std::vector<std::string> bytes;
+  for (const auto& path : first.made) bytes.push_back(read_bytes(path));
+  std::filesystem::remove(first.made[1]);
+  std::filesystem::remove(first.made[3]);
+  write_bytes("s-train-00001-of-00004.h5.partial-1", "left by a kill");
+
+  const auto second = import_from("images", {"p"}, options);
+  EXPECT_THAT(second.kept, ElementsAre(first.made[0], first.made[2]));
+  EXPECT_THAT(second.made, ElementsAre(first.made[1], first.made[3]));
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(read_bytes(first.made[i]), bytes[i]) << i;
+  EXPECT_THAT(listing(), Each(::testing::Not(HasSubstr("partial"))));
+  EXPECT_THAT(import_from("images", {"p"}, options).made, IsEmpty());
+}
+
+TEST_F(Imports, files_of_another_import_are_refused_and_left_alone) {
+  write_pictures("p", 4);
+  import_from("images", {"p"});
+  const auto bytes = read_bytes(in_folder("out.h5"));
+  EXPECT_THAT(complaint<ConfigError>([&] { import_from("images", {"p"}, {.plan = {.limit = 4}}); }),
+              AllOf(HasSubstr("not overwritten"), HasSubstr("another import")));
+  write_picture(in_folder("p/img2.png"), 77, 6, 5);
+  EXPECT_THAT(complaint<ConfigError>([&] { import_from("images", {"p"}); }),
+              HasSubstr("other files"));
+  EXPECT_EQ(read_bytes(in_folder("out.h5")), bytes);
+  std::filesystem::remove(in_folder("out.h5"));
+  write_bytes("out.h5", "a letter");
+  EXPECT_THAT(complaint<ConfigError>([&] { import_from("images", {"p"}); }),
+              HasSubstr("no dataset"));
+  EXPECT_EQ(read_bytes(in_folder("out.h5")), "a letter");
+}
+
+TEST_F(Imports, damaged_pictures_are_named_or_left_out) {
+  write_pictures("p", 6);
+  const auto whole = read_bytes(in_folder("p/img3.png"));
+  write_bytes("p/img3.png", whole.substr(0, whole.size() / 2));
+  write_bytes("p/img5.png", "words");
+  EXPECT_THAT(complaint<DataError>([&] { import_from("images", {"p"}); }),
+              ::testing::AnyOf(HasSubstr("img3.png"), HasSubstr("img5.png")));
+  EXPECT_THAT(listing(), ElementsAre("p"));
+
+  const auto report = import_from("images", {"p"}, {.bad_images = ImportOptions::BadImages::kSkip});
+  EXPECT_THAT(report.bad_images, ElementsAre(HasSubstr("img3.png"), HasSubstr("img5.png")));
+  EXPECT_EQ(report.images[0], 4);
+  auto expected = test_images(0, 3, 30);
+  const auto four = test_images(4, 1, 30);
+  expected.insert(expected.end(), four.begin(), four.end());
+  EXPECT_EQ(images_of("out.h5"), expected);
+  EXPECT_THAT(DatasetFile(in_folder("out.h5")).header().recipe, HasSubstr("2 damaged images"));
+}
+
+TEST_F(Imports, nothing_to_import_is_said) {
+  std::filesystem::create_directories(in_folder("empty"));
+  for (const Importer& format : importers()) {
+    EXPECT_THAT(complaint<MissingInputError>([&] { import_from(format.name, {"empty"}); }),
+                HasSubstr("empty"))
+        << format.name;
+    EXPECT_THAT(complaint<MissingInputError>([&] { import_from(format.name, {"absent"}); }),
+                HasSubstr("absent"))
+        << format.name;
+    EXPECT_THAT(complaint<MissingInputError>([&] { import_from(format.name, {}); }),
+                HasSubstr("--input"))
+        << format.name;
+  }
+  EXPECT_THAT(complaint<ConfigError>([] { (void)importer("cifar100"); }), HasSubstr("cifar10"));
+}
+
+TEST_F(Imports, damaged_archives_are_refused) {
+  write_pictures("p", 30, 20, 20);
+  std::vector<std::pair<std::string, std::string>> files;
+  for (int i = 0; i < 30; ++i) {
+    const std::string name = "img" + std::to_string(i) + ".png";
+    files.emplace_back(name, read_bytes(in_folder("p/" + name)));
+  }
+  for (const std::string name : {"p.tar", "p.tar.gz", "p.tar.xz", "p.zip"}) {
+    write_archive(in_folder(name), files);
+    const auto whole = read_bytes(in_folder(name));
+    write_bytes(name, whole.substr(0, whole.size() * 2 / 3));
+    EXPECT_THAT(complaint<DataError>([&] { import_from("images", {name}); }), HasSubstr(name));
+    write_bytes(name, "words");
+    EXPECT_THAT(complaint<DataError>([&] { import_from("images", {name}); }), HasSubstr(name));
+  }
+  write_archive(in_folder("twice.tar"), {files[0], files[1], files[0]});
+  EXPECT_THAT(complaint<DataError>([&] { import_from("images", {"twice.tar"}); }),
+              AllOf(HasSubstr("img0.png"), HasSubstr("twice")));
+}
+
+TEST_F(Imports, a_source_that_changes_meanwhile_is_refused) {
+  write_pictures("p", 40);
+  bool changed = false;
+  ImportOptions options;
+  options.progress = [&](const char*, std::int64_t, std::int64_t) {
+    if (!std::exchange(changed, true)) write_bytes("p/img39.png", "words");
+  };
+  EXPECT_THAT(complaint<DataError>([&] { import_from("images", {"p"}, options); }),
+              HasSubstr("img39.png"));
+  EXPECT_THAT(listing(), ElementsAre("p"));
+}
+
+// --- CIFAR-10
+
+std::string cifar_records(std::int64_t first, std::int64_t count) {
+  std::string bytes;
+  for (std::int64_t id = first; id < first + count; ++id) {
+    bytes += static_cast<char>(id % 10);
+    const auto pixels = test_images(id, 1, 3072);
+    bytes.append(pixels.begin(), pixels.end());
+  }
+  return bytes;
+}
+
+TEST_F(Imports, cifar10_is_read_from_files_folders_and_archives) {
+  std::filesystem::create_directories(in_folder("c"));
+  write_bytes("c/data_batch_1.bin", cifar_records(0, 3));
+  write_bytes("c/data_batch_2.bin", cifar_records(3, 2));
+  write_bytes("c/test_batch.bin", cifar_records(5, 4));
+  write_bytes("c/batches.meta.txt", "airplane");
+  write_archive(in_folder("c.tar.gz"),
+                {{"cifar-10-batches-bin/test_batch.bin", cifar_records(5, 4)},
+                 {"cifar-10-batches-bin/data_batch_2.bin", cifar_records(3, 2)},
+                 {"cifar-10-batches-bin/data_batch_1.bin", cifar_records(0, 3)}});
+  for (const std::string input : {"c", "c.tar.gz"}) {
+    import_from("cifar10", {input}, {.output = in_folder(input + ".h5")});
+    EXPECT_EQ(images_of(input + ".h5"), test_images(0, 5, 3072)) << input;
+    EXPECT_EQ(images_of(input + ".h5", Split::kTest), test_images(5, 4, 3072)) << input;
+    const DatasetFile file(in_folder(input + ".h5"));
+    EXPECT_THAT(file.read_labels(Split::kTrain), ElementsAre(0, 1, 2, 3, 4));
+    EXPECT_EQ(file.header().sources.size(), input == "c" ? 3U : 1U);
+  }
+}
+
+TEST_F(Imports, cifar10_that_is_damaged_is_refused) {
+  write_bytes("data_batch_1.bin", cifar_records(0, 3).substr(1));
+  EXPECT_THAT(complaint<DataError>([&] { import_from("cifar10", {"data_batch_1.bin"}); }),
+              AllOf(HasSubstr("9218 bytes"), HasSubstr("truncated")));
+  auto bytes = cifar_records(0, 3);
+  bytes[3073] = 10;
+  write_bytes("data_batch_1.bin", bytes);
+  EXPECT_THAT(complaint<DataError>([&] { import_from("cifar10", {"data_batch_1.bin"}); }),
+              AllOf(HasSubstr("image 1"), HasSubstr("label 10")));
+  write_bytes("data_batch_1.bin.xz", "words");
+  EXPECT_THAT(complaint<DataError>([&] { import_from("cifar10", {"data_batch_1.bin.xz"}); }),
+              HasSubstr("data_batch_1.bin.xz"));
+}
+
+// --- CelebA
+
+TEST_F(Imports, celeba_is_cut_as_torchvision_cuts_and_sorted_by_its_list) {
+  for (std::int64_t i = 0; i < 4; ++i) {
+    write_picture(in_folder("faces/00000" + std::to_string(i + 1) + ".png"), i, 218, 178);
+  }
+  write_bytes("list_eval_partition.txt",
+              "000001.png 0\n000002.png 1\n000003.png 2\n000004.png 0\n000009.png 1\n");
+  import_from("celeba", {"faces", "list_eval_partition.txt"});
+  const DatasetFile file(in_folder("out.h5"));
+  ASSERT_EQ(file.split(Split::kTrain)->images, 2);
+  ASSERT_EQ(file.split(Split::kTest)->images, 1);
+  EXPECT_EQ(file.split(Split::kTrain)->height, 148);
+  const auto images = images_of("out.h5");
+  EXPECT_EQ(images[0], test_byte(0, 35 * 178 + 15));
+  EXPECT_EQ(images[2 * 148 * 148 - 1], test_byte(3, (35 + 147) * 178 + 15 + 147));
+  EXPECT_EQ(images_of("out.h5", Split::kTest)[0], test_byte(2, 35 * 178 + 15));
+}
+
+TEST_F(Imports, celeba_at_half_size_is_recognised) {
+  write_picture(in_folder("faces/1.png"), 0, 109, 89);
+  for (const auto& [side, top, left] :
+       {std::tuple(148, 18, 8), std::tuple(140, 20, 10), std::tuple(178, 10, 0)}) {
+    const std::string name = "out" + std::to_string(side) + ".h5";
+    import_from("celeba", {"faces"}, {.output = in_folder(name)}, {.face_crop = side});
+    EXPECT_EQ(DatasetFile(in_folder(name)).split(Split::kTrain)->width, side / 2);
+    EXPECT_EQ(images_of(name)[0], test_byte(0, top * 89 + left)) << side;
+  }
+}
+
+TEST_F(Imports, celeba_that_is_something_else_is_refused) {
+  write_picture(in_folder("faces/1.png"), 0, 100, 100);
+  EXPECT_THAT(complaint<DataError>([&] { import_from("celeba", {"faces"}); }),
+              AllOf(HasSubstr("1.png"), HasSubstr("100 pixels wide"), HasSubstr("178 by 218")));
+  write_bytes("list_eval_partition.txt", "2.png 0\n");
+  EXPECT_THAT(complaint<DataError>([&] {
+                import_from("celeba", {"faces", "list_eval_partition.txt"});
+              }),
+              HasSubstr("not in the partition list"));
+  write_bytes("list_eval_partition.txt", "1.png 0\n1.png three\n");
+  EXPECT_THAT(complaint<DataError>([&] {
+                import_from("celeba", {"faces", "list_eval_partition.txt"});
+              }),
+              AllOf(HasSubstr("line 2"), HasSubstr("1.png three")));
+  EXPECT_THAT(
+      complaint<ConfigError>([&] { import_from("celeba", {"faces"}, {}, {.face_crop = 147}); }),
+      HasSubstr("147"));
+}
+
+// --- the published files, where they are
+
+class RealImages : public Imports {
+ protected:
+  void SetUp() override {
+    const char* shared = std::getenv("GONDOLA_SHARED");
+    if (shared == nullptr || !std::filesystem::exists(std::string(shared) + "/data")) {
+      GTEST_SKIP() << "GONDOLA_SHARED names no folder with data/";
+    }
+    data_ = std::string(shared) + "/data/";
+  }
+  std::string data_;
+};
+
+TEST_F(RealImages, mnist) {
+  import_from("idx", {data_ + "mnist"});
+  const DatasetFile file(in_folder("out.h5"));
+  EXPECT_EQ(file.split(Split::kTrain)->images, 60000);
+  EXPECT_EQ(file.split(Split::kTest)->images, 10000);
+  EXPECT_EQ(checksum_of(in_folder("out.h5")), "ee3d62f55dfafffb");
+  EXPECT_EQ(checksum_of(in_folder("out.h5"), Split::kTest), "6d9df6004ed35f23");
+}
+
+TEST_F(RealImages, cifar10) {
+  import_from("cifar10", {data_ + "cifar-10"});
+  const DatasetFile file(in_folder("out.h5"));
+  EXPECT_EQ(file.split(Split::kTrain)->images, 10000);
+  EXPECT_EQ(file.split(Split::kTest)->images, 10000);
+  const auto labels = file.read_labels(Split::kTest);
+  for (std::int64_t digit = 0; digit < 10; ++digit) {
+    EXPECT_EQ(std::count(labels.begin(), labels.end(), digit), 1000);
+  }
+  EXPECT_EQ(checksum_of(in_folder("out.h5")), "59dbaa422980a629");
+  EXPECT_EQ(checksum_of(in_folder("out.h5"), Split::kTest), "13e614c0cd7d1c11");
+}
+
+TEST_F(RealImages, celeba) {
+  import_from("celeba", {data_ + "celeba-aligned-89x109-000001-010000.tar.xz"},
+              {.fit = {.height = 64, .width = 64}});
+  const DatasetFile file(in_folder("out.h5"));
+  EXPECT_EQ(file.split(Split::kTrain)->images, 10000);
+  EXPECT_EQ(file.split(Split::kTrain)->channels, 3);
+  EXPECT_EQ(checksum_of(in_folder("out.h5")), "16268442a3725c83");
+}
+
+TEST_F(RealImages, bedrooms) {
+  import_from("images", {data_ + "houses-bedrooms.tar"},
+              {.fit = {.height = 128, .width = 128, .crop = FitOptions::Crop::kCenter}});
+  const DatasetFile file(in_folder("out.h5"));
+  EXPECT_EQ(file.split(Split::kTrain)->images, 535);
+  EXPECT_EQ(checksum_of(in_folder("out.h5")), "88154c642b08c0aa");
+}
+
+TEST_F(RealImages, photographs) {
+  import_from("images", {data_ + "photos"},
+              {.fit = {.height = 256, .width = 384, .crop = FitOptions::Crop::kCenter}});
+  const DatasetFile file(in_folder("out.h5"));
+  EXPECT_EQ(file.split(Split::kTrain)->images, 8);
+  EXPECT_EQ(checksum_of(in_folder("out.h5")), "02d90c857828ecf4");
+}
+
+TEST_F(Imports, fashion_mnist_from_its_package) {
+  const std::string folder = "/usr/share/datasets/fashion-mnist";
+  if (!std::filesystem::exists(folder)) {
+    GTEST_SKIP() << "the Debian package dataset-fashion-mnist is not installed";
+  }
+  import_from("idx", {folder});
+  EXPECT_EQ(DatasetFile(in_folder("out.h5")).split(Split::kTrain)->images, 60000);
+  EXPECT_EQ(checksum_of(in_folder("out.h5")), "c11b6543ae1530f3");
+  EXPECT_EQ(checksum_of(in_folder("out.h5"), Split::kTest), "acf1cd2c87a40a9b");
+}
+
+}  // namespace
+}  // namespace gondola
