@@ -13,14 +13,15 @@ std::int64_t scaled(std::int64_t a, std::int64_t b, std::int64_t divisor) {
 
 }  // namespace
 
-PlanarImage crop_center(const PlanarImage& image, std::int64_t height, std::int64_t width) {
-  assert(height >= 1 && height <= image.height && width >= 1 && width <= image.width);
+PlanarImage crop(const PlanarImage& image, std::int64_t top, std::int64_t left, std::int64_t height,
+                 std::int64_t width) {
+  assert(top >= 0 && height >= 1 && top + height <= image.height);
+  assert(left >= 0 && width >= 1 && left + width <= image.width);
   if (height == image.height && width == image.width) {
     return image;
   }
   PlanarImage cut{.channels = image.channels, .height = height, .width = width};
   cut.pixels.resize(static_cast<std::size_t>(image.channels * height * width));
-  const std::int64_t top = (image.height - height) / 2, left = (image.width - width) / 2;
   auto out = cut.pixels.begin();
   for (std::int64_t channel = 0; channel < image.channels; ++channel) {
     for (std::int64_t row = 0; row < height; ++row) {
@@ -29,6 +30,10 @@ PlanarImage crop_center(const PlanarImage& image, std::int64_t height, std::int6
     }
   }
   return cut;
+}
+
+PlanarImage crop_center(const PlanarImage& image, std::int64_t height, std::int64_t width) {
+  return crop(image, (image.height - height) / 2, (image.width - width) / 2, height, width);
 }
 
 PlanarImage crop_to_aspect(const PlanarImage& image, std::int64_t height, std::int64_t width) {

@@ -6,6 +6,11 @@
 
 namespace gondola {
 
+/// Cuts out `height` rows from `top` on and `width` columns from `left` on. REQUIRES that they lie
+/// in the image, at least one of each.
+[[nodiscard]] PlanarImage crop(const PlanarImage& image, std::int64_t top, std::int64_t left,
+                               std::int64_t height, std::int64_t width);
+
 /// Cuts the centre out; where what is left over is odd, one row or column more is cut off below or
 /// to the right. REQUIRES 1 <= height <= image.height, likewise the width.
 [[nodiscard]] PlanarImage crop_center(const PlanarImage& image, std::int64_t height,
