@@ -8,8 +8,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <new>
-#include <vector>
 
 #include "configs/errors.hpp"
 #include "data/file_descriptor.hpp"
@@ -96,10 +96,11 @@ std::string sha256_of_file(const std::string& path) {
     throw IoError("cannot open " + path + ": " + std::strerror(error));
   }
   Sha256 sum;
-  std::vector<unsigned char> buffer(1 << 20);
+  constexpr std::size_t kBufferBytes = 1 << 20;
+  const auto buffer = std::make_unique_for_overwrite<unsigned char[]>(kBufferBytes);
   ssize_t count = 0;
-  while ((count = ::read(file.get(), buffer.data(), buffer.size())) > 0) {
-    sum.update(buffer.data(), static_cast<std::size_t>(count));
+  while ((count = ::read(file.get(), buffer.get(), kBufferBytes)) > 0) {
+    sum.update(buffer.get(), static_cast<std::size_t>(count));
   }
   if (count < 0) {
     throw IoError("cannot read " + path + ": " + std::strerror(errno));

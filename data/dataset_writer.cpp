@@ -161,8 +161,19 @@ void DatasetWriter::write(Split split, std::int64_t first, std::span<const std::
                     std::to_string(parts.planned) + " images in the " + split_name(split) +
                     " split; check the sources");
   }
-  write_fully(descriptor_.get(), path_, parts.offset_bytes + first * image_bytes(), images);
+  const std::int64_t offset = parts.offset_bytes + first * image_bytes();
+  write_fully(descriptor_.get(), path_, offset, images);
   parts.written += count;
+  flush_behind(offset + bytes);
+}
+
+void DatasetWriter::flush_behind(std::int64_t end) {
+  // The disk works while images are unpacked, so that little is left to wait for in commit().
+  constexpr std::int64_t kFlushBytes = 1 << 23;
+  std::int64_t begun = flush_begun_;
+  if (end - begun >= kFlushBytes && flush_begun_.compare_exchange_strong(begun, end)) {
+    (void)::sync_file_range(descriptor_.get(), begun, end - begun, SYNC_FILE_RANGE_WRITE);
+  }
 }
 
 void DatasetWriter::accept_labels(Split split, std::vector<std::int64_t> labels) {

@@ -58,6 +58,8 @@ class DatasetWriter {
   void lay_out();
   void lay_out_split(hid_t file, Split split);
   void reserve_space();
+  /// Starts writing to disk what lies before the byte `end`, where that is much; does not wait.
+  void flush_behind(std::int64_t end);
   void accept_labels(Split split, std::vector<std::int64_t> labels);
   void sum_up(SplitState& parts);
   void write_small_parts(std::span<const SourceFile> sources);
@@ -73,6 +75,7 @@ class DatasetWriter {
   AtomicFile target_;
   FileDescriptor descriptor_;
   SplitState splits_[2];
+  std::atomic<std::int64_t> flush_begun_ = 0;  ///< What lies before is on its way to disk.
 };
 
 }  // namespace gondola

@@ -1,0 +1,100 @@
+/// Prints how fast faces are imported, against the rate at which libjpeg-turbo alone unpacks the
+/// same files on as many threads: import_bench FOLDER-OR-ARCHIVE [THREADS] [REPEATS]. Not a test.
+#include <turbojpeg.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "data/archives/archive.hpp"
+#include "data/importers/archive_source.hpp"
+#include "data/importers/import_job.hpp"
+#include "data/importers/importers.hpp"
+
+namespace gondola {
+namespace {
+
+double seconds_of(const std::function<void()>& action) {
+  const auto start = std::chrono::steady_clock::now();
+  action();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Unpacks every file to RGB, and does nothing with it.
+void unpack(const std::vector<std::vector<std::uint8_t>>& files, std::int64_t threads) {
+  std::atomic<std::size_t> next = 0;
+  const auto work = [&] {
+    tjhandle handle = ::tjInitDecompress();
+    std::vector<std::uint8_t> pixels;
+    for (std::size_t i = next++; i < files.size(); i = next++) {
+      int width = 0, height = 0, subsampling = 0, colours = 0;
+      const auto length = static_cast<unsigned long>(files[i].size());
+      ::tjDecompressHeader3(handle, files[i].data(), length, &width, &height, &subsampling,
+                            &colours);
+      pixels.resize(static_cast<std::size_t>(3 * width * height));
+      if (::tjDecompress2(handle, files[i].data(), length, pixels.data(), width, 0, height,
+                          TJPF_RGB, 0) != 0) {
+        std::abort();
+      }
+    }
+    ::tjDestroy(handle);
+  };
+  std::vector<std::jthread> workers;
+  for (std::int64_t i = 0; i < threads; ++i) workers.emplace_back(work);
+}
+
+int run(const std::string& input, std::int64_t threads, int repeats) {
+  std::vector<std::vector<std::uint8_t>> files;
+  const auto archive = Archive::open(input);
+  archive->read(
+      [&](std::size_t member) { return is_image_name(archive->names()[member]); },
+      [&](std::size_t, std::vector<std::uint8_t> bytes) { files.push_back(std::move(bytes)); });
+  const auto output = std::filesystem::temp_directory_path() /
+                      ("gondola-import-bench-" + std::to_string(::getpid()) + ".h5");
+  ImportOptions options;
+  options.output = output;
+  options.name = "bench";
+  options.fit = {.height = 64, .width = 64};
+  options.jobs = threads;
+  const auto images = static_cast<double>(files.size());
+  std::vector<double> ratios;
+  for (int i = 0; i < repeats; ++i) {
+    const double unpacking = seconds_of([&] { unpack(files, threads); });
+    const double importing = seconds_of([&] {
+      const auto source = importer("celeba").open({.inputs = {input}});
+      (void)run_import(*source, options);
+    });
+    std::filesystem::remove(output);
+    ratios.push_back(unpacking / importing);
+    std::printf(
+        "{\"threads\": %lld, \"images\": %.0f, \"unpacked_per_second\": %.0f, "
+        "\"imported_per_second\": %.0f, \"ratio\": %.3f}\n",
+        static_cast<long long>(threads), images, images / unpacking, images / importing,
+        ratios.back());
+    std::fflush(stdout);
+  }
+  std::sort(ratios.begin(), ratios.end());
+  std::printf("{\"ratio_median\": %.3f, \"ratio_min\": %.3f, \"ratio_max\": %.3f}\n",
+              ratios[ratios.size() / 2], ratios.front(), ratios.back());
+  return 0;
+}
+
+}  // namespace
+}  // namespace gondola
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    std::fprintf(stderr, "usage: import_bench FOLDER-OR-ARCHIVE [THREADS] [REPEATS]\n");
+    return 64;
+  }
+  return gondola::run(argv[1], argc > 2 ? std::atoi(argv[2]) : 2,
+                      argc > 3 ? std::atoi(argv[3]) : 5);
+}
