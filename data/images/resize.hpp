@@ -18,9 +18,8 @@ enum class Filter {
 /// Resamples planes of 8-bit pixels to another size with half-pixel centres; where it shrinks them,
 /// the filter is widened by the factor (antialiased). Two passes, each rounded half up to 8 bits
 /// with 22-bit weights: along the rows first, but along the columns first where the height shrinks
-/// by more than twice as many pixels as the width. Bit for bit what Pillow 13's resize gives
-/// (before version 12 it always began with the rows). Immutable: any number of threads may share
-/// one.
+/// by more than twice as many pixels as the width. Bit for bit what Pillow 13 gives (older versions
+/// always began with the rows). Immutable: any number of threads may share one.
 class Resizer {
  public:
   /// REQUIRES sizes of at least 1.
@@ -53,14 +52,6 @@ class Resizer {
                                  std::uint8_t* out);
 
   Axis vertical_, horizontal_;
-};
-
-/// The Resizer of Filter::kBilinear.
-class BilinearResizer : public Resizer {
- public:
-  BilinearResizer(std::int64_t height, std::int64_t width, std::int64_t new_height,
-                  std::int64_t new_width)
-      : Resizer(Filter::kBilinear, height, width, new_height, new_width) {}
 };
 
 }  // namespace gondola
