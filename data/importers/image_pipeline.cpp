@@ -71,7 +71,7 @@ class ImageQueue {
  private:
   static constexpr std::size_t kBundleBytes = 1 << 17;
   static constexpr std::size_t kBundleImages = 256;
-  static constexpr std::size_t kMostWaitingBytes = 1 << 26;
+  static constexpr std::size_t kMostWaitingBytes = 1 << 22;
 
   struct Bundle {
     std::vector<RawImage> images;
