@@ -63,18 +63,16 @@ folder=$(cd "$folder" && pwd)
 # Makes the data set that a preset names, such as datasets/mnist-32.h5, in the folder.
 import() { # NAME of the data set's file
     local output=$folder/datasets/$1 stem=${1%.h5}
-    local size=${stem##*-} images
+    local size=${stem##*-} format images
     [[ -f $output ]] && return
     case $stem in
-        fashion-mnist-*) images=$fashion ;;
-        mnist-*) images=$shared/data/mnist ;;
-        cifar10-batch1-*)
-            images=$folder/cifar10-idx
-            python3 "$here/cifar_to_idx.py" "$shared/data/cifar-10" "$images"
-            ;;
+        fashion-mnist-*) format=idx images=$fashion ;;
+        mnist-*) format=idx images=$shared/data/mnist ;;
+        cifar10-batch1-*) format=cifar10 images=$shared/data/cifar-10 ;;
         *) echo "quality: no recipe makes the data set $1" >&2; exit 1 ;;
     esac
-    "$gondola" import idx --input "$images" --output "$output" --size "$size" >"$folder/import.log"
+    "$gondola" import "$format" --input "$images" --output "$output" --size "$size" \
+        >"$folder/import.log"
 }
 
 measure() { # CURVE RANKS SEED: writes results/CURVE-ranksRANKS-seedSEED.jsonl
