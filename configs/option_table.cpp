@@ -115,7 +115,8 @@ void add_run_and_data(std::vector<Option>& options) {
   data.add("cache", &D::cache, kMayDiffer,
            {"Keep the images in memory: of the node, one copy (host), or of each GPU (device)."});
   data.add("reader_threads", &D::reader_threads, kMayDiffer,
-           {"Threads of each rank that read images.", between(1, 1024), "threads"});
+           {"Threads of each rank that read images ahead; 0: each batch is read when it is needed.",
+            between(0, 1024), "threads"});
   data.add("prefetch_batches", &D::prefetch_batches, kMayDiffer,
            {"Batches that are read ahead.", between(1, 1024), "batches"});
   data.add(

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <string>
+#include <utility>
 
 #include "configs/errors.hpp"
 
@@ -15,10 +16,29 @@ Slice slice_of(std::int64_t batch_size, std::int64_t rank, std::int64_t world) {
 
 namespace {
 
-/// Images that a reader takes at once: a share of the slice, small enough to stop soon.
-std::int64_t piece_size(std::int64_t slice_images, std::int64_t readers) {
-  constexpr std::int64_t kMostImages = 64;
-  return std::clamp<std::int64_t>((slice_images + readers - 1) / readers, 1, kMostImages);
+/// Small batches are read several at a time where there are threads to be woken for them.
+std::int64_t batches_in_a_group(std::int64_t pixel_bytes, std::int64_t readers) {
+  constexpr std::int64_t kGroupBytes = std::int64_t{1} << 18, kMostBatches = 64;
+  if (readers == 0) return 1;
+  return std::clamp<std::int64_t>(kGroupBytes / std::max<std::int64_t>(pixel_bytes, 1), 1,
+                                  kMostBatches);
+}
+
+/// Images that a thread takes at once: a group, or so much of it that it can stop soon.
+std::int64_t piece_size(std::int64_t group_images, std::int64_t image_bytes) {
+  constexpr std::int64_t kPieceBytes = std::int64_t{1} << 20;
+  return std::clamp<std::int64_t>(group_images, 1,
+                                  std::max<std::int64_t>(1, kPieceBytes / image_bytes));
+}
+
+/// The group in use, and enough to read ahead.
+std::size_t number_of_groups(std::int64_t prefetch_batches, std::int64_t group_batches) {
+  const std::int64_t ahead = (prefetch_batches + group_batches - 1) / group_batches;
+  return static_cast<std::size_t>(std::max<std::int64_t>(ahead, group_batches > 1 ? 2 : 1)) + 1;
+}
+
+std::int64_t bytes_of(PixelForm form) {
+  return form == PixelForm::kValues ? std::int64_t{sizeof(float)} : 1;
 }
 
 }  // namespace
@@ -35,16 +55,27 @@ BatchLoader::BatchLoader(const ImageSource& source, const LoaderOptions& options
       options_(options),
       order_(options.shuffle, options.block_images, options.seed, source.images()),
       slice_(slice_of(options.batch_size, options.rank, options.world)),
-      piece_images_(piece_size(slice_.size(), options.reader_threads)),
+      batch_stride_(static_cast<std::int64_t>(AlignedBytes::rounded_up(static_cast<std::size_t>(
+          slice_.size() * source.image_bytes() * bytes_of(options.pixels))))),
+      group_batches_(
+          batches_in_a_group(slice_.size() * source.image_bytes(), options.reader_threads)),
+      piece_images_(piece_size(slice_.size() * group_batches_, source.image_bytes())),
       batches_per_epoch_(source.images() / options.batch_size) {
-  assert(options.batch_size >= 1 && options.reader_threads >= 1 && options.prefetch_batches >= 1);
+  assert(options.batch_size >= 1 && options.reader_threads >= 0 && options.prefetch_batches >= 1);
   require_a_batch(source, options.batch_size);
-  const auto images = static_cast<std::size_t>(slice_.size());
-  slots_.resize(static_cast<std::size_t>(options.prefetch_batches) + 1);
-  for (Slot& slot : slots_) {
-    slot.ids.resize(images);
-    slot.labels.resize(source.has_labels() ? images : 0);
-    slot.pixels.resize(images * static_cast<std::size_t>(source.image_bytes()));
+  const auto batches = static_cast<std::size_t>(group_batches_);
+  const auto images = batches * static_cast<std::size_t>(slice_.size());
+  groups_.resize(number_of_groups(options.prefetch_batches, group_batches_));
+  for (Group& group : groups_) {
+    group.cursors.resize(batches);
+    group.ids.resize(images);
+    group.labels.resize(source.has_labels() ? images : 0);
+    group.pixels = AlignedBytes(batches * static_cast<std::size_t>(batch_stride_));
+    group.finished.resize(batches);
+    group.errors.resize(batches);
+  }
+  for (std::size_t i = 0; i < groups_.size(); ++i) {
+    free_.push_back(i);
   }
   try {
     for (std::int64_t i = 0; i < options.reader_threads; ++i) {
@@ -80,29 +111,56 @@ std::vector<std::int64_t> BatchLoader::global_ids(Cursor cursor) const {
   return ids;
 }
 
+bool BatchLoader::head_is_ready() const {
+  return !started_.empty() &&
+         groups_[started_.front()].finished[static_cast<std::size_t>(next_in_head_)] ==
+             slice_.size();
+}
+
 Batch BatchLoader::next() {
   std::unique_lock lock(mutex_);
-  if (handed_out_) {
-    handed_out_ = false;
-    work_.notify_all();
+  if (next_in_head_ == group_batches_) {  // the caller has done with the whole group
+    next_in_head_ = 0;
+    free_.push_back(started_.front());
+    started_.pop_front();
+    if (idle_readers_ > 0) {
+      work_.notify_one();
+    }
   }
-  Slot& slot = slots_[head_];
-  progress_.wait(lock, [&] { return started_ > 0 && slot.finished_images == slice_.size(); });
-  if (slot.error) {
-    std::rethrow_exception(slot.error);
+  while (!head_is_ready()) {
+    if (may_claim()) {
+      read_next_piece(lock);
+    } else {
+      waiting_ = true;
+      progress_.wait(lock);
+      waiting_ = false;
+    }
   }
-  head_ = (head_ + 1) % slots_.size();
-  --started_;
-  handed_out_ = true;
-  cursor_ = after(slot.cursor);
+  const Group& group = groups_[started_.front()];
+  const auto index = static_cast<std::size_t>(next_in_head_);
+  if (group.errors[index]) {
+    std::rethrow_exception(group.errors[index]);
+  }
+  ++next_in_head_;
 
   Batch batch;
-  batch.cursor = slot.cursor;
-  batch.first_position = slot.cursor.batch * options_.batch_size + slice_.begin;
+  batch.cursor = group.cursors[index];
+  batch.first_position = batch.cursor.batch * options_.batch_size + slice_.begin;
   batch.images = slice_.size();
-  batch.pixels = slot.pixels;
-  batch.ids = slot.ids;
-  batch.labels = slot.labels;
+  const auto images = static_cast<std::size_t>(slice_.size());
+  const auto values = images * static_cast<std::size_t>(source_.image_bytes());
+  const std::byte* const pixels =
+      group.pixels.data() + index * static_cast<std::size_t>(batch_stride_);
+  if (options_.pixels == PixelForm::kValues) {
+    batch.values = {reinterpret_cast<const float*>(pixels), values};
+  } else {
+    batch.pixels = {reinterpret_cast<const std::uint8_t*>(pixels), values};
+  }
+  batch.ids = std::span<const std::int64_t>(group.ids).subspan(index * images, images);
+  if (!group.labels.empty()) {
+    batch.labels = std::span<const std::int64_t>(group.labels).subspan(index * images, images);
+  }
+  cursor_ = after(batch.cursor);
   return batch;
 }
 
@@ -115,81 +173,149 @@ void BatchLoader::seek(Cursor cursor) {
   }
   std::unique_lock lock(mutex_);
   paused_ = true;
+  waiting_ = true;
   progress_.wait(lock, [&] { return reading_ == 0; });
-  head_ = 0;
-  started_ = 0;
-  handed_out_ = false;
+  waiting_ = false;
+  while (!started_.empty()) {
+    free_.push_back(started_.back());
+    started_.pop_back();
+  }
+  next_in_head_ = 0;
   cursor_ = cursor;
   next_to_start_ = cursor;
+  told_epoch_ = -1;
   paused_ = false;
   work_.notify_all();
 }
 
 bool BatchLoader::has_unclaimed_images() const {
-  return started_ > 0 && newest_slot().claimed_images < slice_.size();
+  return !started_.empty() && groups_[started_.back()].claimed < group_batches_ * slice_.size();
 }
 
 bool BatchLoader::may_claim() const {
-  const std::size_t in_use = started_ + (handed_out_ ? 1 : 0);
-  return !paused_ && (has_unclaimed_images() || in_use < slots_.size());
+  return !paused_ && (has_unclaimed_images() || !free_.empty());
 }
 
-void BatchLoader::start_slot() {
-  ++started_;
-  Slot& slot = newest_slot();
-  slot.cursor = next_to_start_;
-  slot.claimed_images = 0;
-  slot.finished_images = 0;
-  slot.error = nullptr;
-  next_to_start_ = after(next_to_start_);
-  order_.fill(slot.cursor.epoch, slot.cursor.batch * options_.batch_size + slice_.begin, slot.ids);
+void BatchLoader::start_group() {
+  started_.push_back(free_.back());
+  free_.pop_back();
+  Group& group = groups_[started_.back()];
+  group.claimed = 0;
+  for (std::size_t b = 0; b < group.cursors.size(); ++b) {
+    group.cursors[b] = next_to_start_;
+    group.finished[b] = 0;
+    group.errors[b] = nullptr;
+    next_to_start_ = after(next_to_start_);
+  }
+  collect_windows(group);
+}
+
+/// Notes the runs of the windows that this group and the window after it read, where the source
+/// was not told of them before. Nothing where this machine reads but a small part of each.
+void BatchLoader::collect_windows(const Group& group) {
+  constexpr std::int64_t kSmallPart = 4;
+  if (options_.shuffle != Shuffle::kBlocks || options_.node_ranks * kSmallPart < options_.world) {
+    return;
+  }
+  const std::int64_t step = order_.window_images();
+  const std::int64_t windows = (source_.images() + step - 1) / step;
+  for (const Cursor& cursor : group.cursors) {
+    const std::int64_t first = cursor.batch * options_.batch_size / step;
+    const std::int64_t last = ((cursor.batch + 1) * options_.batch_size - 1) / step;
+    if (told_epoch_ != cursor.epoch) {
+      told_epoch_ = cursor.epoch;
+      told_windows_ = first;
+    }
+    for (; told_windows_ < std::min(last + 2, windows); ++told_windows_) {
+      const auto runs = order_.runs_of_window(cursor.epoch, told_windows_);
+      runs_.insert(runs_.end(), runs.begin(), runs.end());
+    }
+  }
 }
 
 void BatchLoader::read_until_stopped() {
   std::unique_lock lock(mutex_);
   while (true) {
+    ++idle_readers_;
     work_.wait(lock, [&] { return stop_ || may_claim(); });
+    --idle_readers_;
     if (stop_) {
       return;
     }
-    if (!has_unclaimed_images()) {
-      start_slot();
-      progress_.notify_all();  // an empty slice is complete at once
-      work_.notify_all();
-      continue;
-    }
-    Slot& slot = newest_slot();
-    const std::int64_t first = slot.claimed_images;
-    const std::int64_t images = std::min(piece_images_, slice_.size() - first);
-    slot.claimed_images += images;
-    ++reading_;
+    read_next_piece(lock);
+  }
+}
 
-    lock.unlock();
-    std::exception_ptr error;
-    try {
-      read_piece(slot, first, images);
-    } catch (...) {
-      error = std::current_exception();
-    }
-    lock.lock();
+/// Claims a piece of the newest group, or of a new one, and reads it. REQUIRES may_claim() and the
+/// lock, which is given up meanwhile.
+void BatchLoader::read_next_piece(std::unique_lock<std::mutex>& lock) {
+  if (!has_unclaimed_images()) {
+    start_group();
+  }
+  Group& group = groups_[started_.back()];
+  const std::int64_t images = group_batches_ * slice_.size();
+  const Piece piece{group.claimed, std::min(images, group.claimed + piece_images_)};
+  group.claimed = piece.end;
+  ++reading_;
+  if (idle_readers_ > 0 && may_claim()) {
+    work_.notify_one();
+  }
+  const auto runs = std::exchange(runs_, {});
 
-    --reading_;
-    slot.finished_images += images;
-    if (error && !slot.error) {
-      slot.error = error;
-    }
+  lock.unlock();
+  for (const ImageRun& run : runs) {
+    source_.expect(run.first, run.images);
+  }
+  read_piece(group, piece);
+  lock.lock();
+
+  --reading_;
+  for (std::int64_t image = piece.begin; image < piece.end;) {
+    const std::int64_t batch = image / slice_.size();
+    const std::int64_t end = std::min(piece.end, (batch + 1) * slice_.size());
+    group.finished[static_cast<std::size_t>(batch)] += end - image;
+    image = end;
+  }
+  if (waiting_ && (paused_ || head_is_ready())) {
     progress_.notify_all();
   }
 }
 
-void BatchLoader::read_piece(Slot& slot, std::int64_t first, std::int64_t images) const {
-  const auto begin = static_cast<std::size_t>(first);
-  const auto count = static_cast<std::size_t>(images);
-  const auto bytes = static_cast<std::size_t>(source_.image_bytes());
-  const auto ids = std::span(slot.ids).subspan(begin, count);
-  source_.read(ids, std::span(slot.pixels).subspan(begin * bytes, count * bytes));
-  if (source_.has_labels()) {
-    std::transform(ids.begin(), ids.end(), slot.labels.begin() + first,
+void BatchLoader::read_piece(Group& group, Piece piece) const {
+  for (std::int64_t image = piece.begin; image < piece.end;) {
+    const std::int64_t batch = image / slice_.size();
+    const std::int64_t begin = batch * slice_.size();
+    const Piece part{image - begin, std::min(piece.end - begin, slice_.size())};
+    try {
+      read_part(group, batch, part);
+    } catch (...) {
+      const std::lock_guard lock(mutex_);
+      auto& error = group.errors[static_cast<std::size_t>(batch)];
+      if (!error) error = std::current_exception();
+    }
+    image = begin + part.end;
+  }
+}
+
+/// Images [begin, end) of one batch's slice.
+void BatchLoader::read_part(Group& group, std::int64_t batch, Piece part) const {
+  const Cursor cursor = group.cursors[static_cast<std::size_t>(batch)];
+  const auto place = static_cast<std::size_t>(batch * slice_.size() + part.begin);
+  const auto count = static_cast<std::size_t>(part.end - part.begin);
+  const auto ids = std::span(group.ids).subspan(place, count);
+  order_.fill(cursor.epoch, cursor.batch * options_.batch_size + slice_.begin + part.begin, ids);
+
+  const auto values = static_cast<std::size_t>(source_.image_bytes());
+  std::byte* const memory = group.pixels.data() + batch * batch_stride_ +
+                            part.begin * source_.image_bytes() * bytes_of(options_.pixels);
+  if (options_.pixels == PixelForm::kValues) {
+    source_.read_values(ids, {reinterpret_cast<float*>(memory), count * values});
+  } else {
+    source_.read(ids, {reinterpret_cast<std::uint8_t*>(memory), count * values});
+  }
+  if (!group.labels.empty()) {
+    std::transform(ids.begin(), ids.end(),
+                   group.labels.begin() + static_cast<std::ptrdiff_t>(place),
                    [this](std::int64_t id) { return source_.label(id); });
   }
 }

@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <exception>
 #include <mutex>
 #include <span>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "configs/run_config.hpp"
+#include "data/aligned_bytes.hpp"
 #include "data/image_source.hpp"
 #include "data/sample_order.hpp"
 
@@ -26,9 +28,16 @@ struct Batch {
   Cursor cursor;                    ///< Of this batch.
   std::int64_t first_position = 0;  ///< Position in the epoch's order of this rank's first image.
   std::int64_t images = 0;          ///< Of this rank; may be 0.
-  std::span<const std::uint8_t> pixels;  ///< [images, C, H, W]
+  std::span<const std::uint8_t> pixels;  ///< [images, C, H, W]; empty under PixelForm::kValues.
+  std::span<const float> values;         ///< The same divided by 255; empty under kBytes.
   std::span<const std::int64_t> ids;     ///< Global image ids, [images].
   std::span<const std::int64_t> labels;  ///< [images], or empty where the dataset has none.
+};
+
+/// What a batch is made of.
+enum class PixelForm {
+  kBytes,   ///< As stored: a quarter of the memory, for a device that converts them itself.
+  kValues,  ///< float32 in [0, 1], converted as they are read.
 };
 
 struct LoaderOptions {
@@ -38,8 +47,10 @@ struct LoaderOptions {
   std::int64_t batch_size = 64;  ///< Global batch B.
   std::int64_t rank = 0;
   std::int64_t world = 1;             ///< W ranks; 0 <= rank < W.
-  std::int64_t reader_threads = 2;    ///< At least 1.
-  std::int64_t prefetch_batches = 2;  ///< Read ahead of the batch in use; at least 1.
+  std::int64_t reader_threads = 2;    ///< That read ahead; 0: next() reads what it hands out.
+  std::int64_t prefetch_batches = 2;  ///< Read ahead of the batch in use, at the least; from 1 on.
+  PixelForm pixels = PixelForm::kBytes;
+  std::int64_t node_ranks = 1;  ///< Ranks on this node: what they read, its disk cache keeps.
 };
 
 /// Part of a global batch that one rank takes: positions [begin, end) of 0..B-1.
@@ -57,8 +68,10 @@ void require_a_batch(const ImageSource& source, std::int64_t batch_size);
 /// Hands out this rank's slices of the global batches of one epoch after the other. Global batch k
 /// of an epoch is positions kB..kB+B-1 of its SampleOrder; an epoch is floor(N/B) batches.
 ///
-/// Reader threads of its own fill the batches ahead. One thread calls next(), seek() and cursor();
-/// the source must outlive the loader. Not collective.
+/// Reader threads of its own fill the batches ahead, several small ones at a time, so that what it
+/// costs to wake a thread is shared by many images; where a batch is not there yet, next() reads
+/// along with them. The memory that was freed last is filled first: it is still in the cache. One
+/// thread calls next(), seek() and cursor(); the source must outlive the loader. Not collective.
 class BatchLoader {
  public:
   /// @throws DataError where the source has fewer images than B
@@ -84,46 +97,60 @@ class BatchLoader {
   [[nodiscard]] std::vector<std::int64_t> global_ids(Cursor cursor) const;
 
  private:
-  struct Slot {
-    Cursor cursor;
-    std::vector<std::int64_t> ids;
-    std::vector<std::int64_t> labels;
-    std::vector<std::uint8_t> pixels;
-    std::int64_t claimed_images = 0;
-    std::int64_t finished_images = 0;
-    std::exception_ptr error;
+  /// Consecutive batches that are read as one.
+  struct Group {
+    std::vector<Cursor> cursors;             ///< Of each batch.
+    std::vector<std::int64_t> ids;           ///< [batches * slice]
+    std::vector<std::int64_t> labels;        ///< Likewise, or empty.
+    AlignedBytes pixels;                     ///< Batch b begins at b * batch_stride_.
+    std::vector<std::int64_t> finished;      ///< Images read, of each batch.
+    std::vector<std::exception_ptr> errors;  ///< Of each batch.
+    std::int64_t claimed = 0;                ///< Images that some reader has taken.
+  };
+
+  /// Images [begin, end) of a group, counted through its batches, that one reader reads at once.
+  struct Piece {
+    std::int64_t begin = 0, end = 0;
   };
 
   void read_until_stopped();
   void stop_readers() noexcept;
-  void start_slot();
-  void read_piece(Slot& slot, std::int64_t first, std::int64_t images) const;
+  void start_group();
+  void collect_windows(const Group& group);
+  void read_next_piece(std::unique_lock<std::mutex>& lock);
+  void read_piece(Group& group, Piece piece) const;
+  void read_part(Group& group, std::int64_t batch, Piece part) const;
   [[nodiscard]] bool may_claim() const;
   [[nodiscard]] bool has_unclaimed_images() const;
-  [[nodiscard]] std::size_t newest() const { return (head_ + started_ - 1) % slots_.size(); }
-  [[nodiscard]] Slot& newest_slot() { return slots_[newest()]; }
-  [[nodiscard]] const Slot& newest_slot() const { return slots_[newest()]; }
+  [[nodiscard]] bool head_is_ready() const;
   [[nodiscard]] Cursor after(Cursor cursor) const;
 
   const ImageSource& source_;
   const LoaderOptions options_;
   const SampleOrder order_;
   const Slice slice_;
+  const std::int64_t batch_stride_;  ///< Bytes of one batch in memory, on whole cache lines.
+  const std::int64_t group_batches_;
   const std::int64_t piece_images_;
   std::int64_t batches_per_epoch_ = 0;
-  Cursor cursor_;  ///< Touched by the caller's thread only.
+  Cursor cursor_;                  ///< Touched by the caller's thread only, as is the next.
+  std::int64_t next_in_head_ = 0;  ///< Batch of the head group that next() hands out.
 
-  // The slots form a ring: from head_ on, started_ of them hold batches, read or being read; the
-  // one before head_ may be in the caller's hands. All below is guarded by mutex_.
-  std::mutex mutex_;
+  // All below is guarded by mutex_, but for the parts of groups that a reader has claimed or that
+  // next() has handed out.
+  mutable std::mutex mutex_;
   std::condition_variable work_;      ///< There may be something to read, or stop.
-  std::condition_variable progress_;  ///< Something was read.
-  std::vector<Slot> slots_;
-  std::size_t head_ = 0;
-  std::size_t started_ = 0;
-  bool handed_out_ = false;
+  std::condition_variable progress_;  ///< What next() or seek() waits for has come.
+  std::vector<Group> groups_;
+  std::vector<std::size_t> free_;    ///< Groups not in use, the one freed last at the back.
+  std::deque<std::size_t> started_;  ///< Groups read, being read or handed out, in their order.
   Cursor next_to_start_;
-  std::int64_t reading_ = 0;  ///< Pieces being read at this moment.
+  std::vector<ImageRun> runs_;  ///< That the source is to be told of.
+  std::int64_t told_epoch_ = -1;
+  std::int64_t told_windows_ = 0;  ///< Windows of that epoch that it was told of.
+  std::int64_t reading_ = 0;       ///< Pieces being read at this moment.
+  int idle_readers_ = 0;
+  bool waiting_ = false;  ///< next() or seek() sleeps.
   bool paused_ = false;
   bool stop_ = false;
 

@@ -2,34 +2,35 @@
 
 #include <memory>
 #include <span>
-#include <vector>
 
-#include "data/shard_set.hpp"
+#include "data/image_source.hpp"
+#include "data/shared_memory.hpp"
 
 namespace gondola {
 
-/// A shard set whose images are mapped and read in at once. The mapping is shared, so all ranks of
-/// a node use one copy, the page cache's. Shards that only HDF5 can read stay uncached, with a
-/// warning. A file must not be cut while it is mapped.
+/// A split whose images lie in memory, one copy for all processes of a machine, wherever they came
+/// from. Its makers share the reading: each gives the memory and its own source, all fill() parts
+/// that together make up the images, and only when all have done so each calls finish() and reads.
 class ImageCache final : public ImageSource {
  public:
-  /// @throws IoError where the images cannot be mapped
-  explicit ImageCache(std::unique_ptr<ShardSet> shards);
-  ~ImageCache() override;
+  /// Bytes of memory that the images of this source take.
+  [[nodiscard]] static std::int64_t bytes_of(const ImageSource& source);
+
+  /// REQUIRES memory of bytes_of(*source) bytes.
+  ImageCache(std::unique_ptr<ImageSource> source, SharedMemory memory);
+
+  /// Reads images [first, first+count) into the memory. @throws DataError, IoError
+  void fill(std::int64_t first, std::int64_t count) const;
+
+  /// Closes the source, whose files the page cache need not keep any longer.
+  void finish();
 
   void read(std::span<const std::int64_t> ids, std::span<std::uint8_t> out) const override;
+  void read_values(std::span<const std::int64_t> ids, std::span<float> out) const override;
 
  private:
-  struct Mapping {
-    void* address = nullptr;
-    std::size_t length = 0;
-    const std::uint8_t* images = nullptr;  ///< Null where the shard is not mapped.
-  };
-
-  void unmap() noexcept;
-
-  std::unique_ptr<ShardSet> shards_;
-  std::vector<Mapping> mappings_;  ///< One a shard.
+  std::unique_ptr<ImageSource> source_;  ///< Null once finished.
+  SharedMemory memory_;
 };
 
 }  // namespace gondola

@@ -5,6 +5,7 @@
 #include "configs/errors.hpp"
 #include "data/dataset_file.hpp"
 #include "data/image_cache.hpp"
+#include "data/pixel_values.hpp"
 #include "data/shard_set.hpp"
 #include "data/synthetic_source.hpp"
 
@@ -18,12 +19,12 @@ std::int64_t ImageSource::label(std::int64_t id) const {
   return info_.labels[static_cast<std::size_t>(id)];
 }
 
-void ImageSource::check_read(std::span<const std::int64_t> ids, std::span<std::uint8_t> out) const {
+void ImageSource::check_read(std::span<const std::int64_t> ids, std::size_t out_values) const {
   const auto wanted = ids.size() * static_cast<std::size_t>(image_bytes());
-  if (out.size() != wanted) {
+  if (out_values != wanted) {
     throw DataError("reading " + std::to_string(ids.size()) + " images of " + info_.name +
                     " needs a buffer of " + std::to_string(wanted) + " bytes, not " +
-                    std::to_string(out.size()));
+                    std::to_string(out_values));
   }
   for (const std::int64_t id : ids) {
     if (id < 0 || id >= info_.images) {
@@ -32,6 +33,24 @@ void ImageSource::check_read(std::span<const std::int64_t> ids, std::span<std::u
     }
   }
 }
+
+void ImageSource::read_values(std::span<const std::int64_t> ids, std::span<float> out) const {
+  check_read(ids, out.size());
+  const auto bytes = static_cast<std::size_t>(image_bytes());
+  constexpr std::size_t kBufferBytes = std::size_t{64} << 10;  // stays in the cache
+  const std::size_t part = std::max<std::size_t>(1, kBufferBytes / bytes);
+  thread_local std::vector<std::uint8_t> buffer;
+  for (std::size_t i = 0; i < ids.size(); i += part) {
+    const std::size_t count = std::min(part, ids.size() - i);
+    buffer.resize(count * bytes);
+    read(ids.subspan(i, count), buffer);
+    bytes_to_values(buffer, out.subspan(i * bytes, count * bytes));
+  }
+}
+
+void ImageSource::expect(std::int64_t, std::int64_t) const {}
+
+void ImageSource::forget() const {}
 
 bool has_split(const std::string& path, Split split) {
   if (is_synthetic(path)) return true;
@@ -49,10 +68,14 @@ std::unique_ptr<ImageSource> open_source(const std::string& path, Split split, C
     return SyntheticSource::open(path, split);
   }
   auto shards = ShardSet::open(path, split);
-  if (cache == CacheKind::kHost) {
-    return std::make_unique<ImageCache>(std::move(shards));
+  if (cache != CacheKind::kHost) {
+    return shards;
   }
-  return shards;
+  auto memory = SharedMemory::create(ImageCache::bytes_of(*shards));
+  auto cached = std::make_unique<ImageCache>(std::move(shards), std::move(memory));
+  cached->fill(0, cached->images());
+  cached->finish();
+  return cached;
 }
 
 }  // namespace gondola

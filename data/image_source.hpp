@@ -42,6 +42,16 @@ class ImageSource {
   /// @throws DataError (an id outside 0..N-1, a file that has become shorter), IoError
   virtual void read(std::span<const std::int64_t> ids, std::span<std::uint8_t> out) const = 0;
 
+  /// The same images as values, bytes divided by 255: `out` [ids.size(), C, H, W]. Thread-safe.
+  /// @throws as read()
+  virtual void read_values(std::span<const std::int64_t> ids, std::span<float> out) const;
+
+  /// Images first..first+images-1 will be read soon: storage may begin to fetch them. Thread-safe.
+  virtual void expect(std::int64_t first, std::int64_t images) const;
+
+  /// No image will be read again: what the page cache holds of them may go.
+  virtual void forget() const;
+
   [[nodiscard]] const std::string& name() const { return info_.name; }
   [[nodiscard]] std::int64_t images() const { return info_.images; }
   [[nodiscard]] std::int64_t channels() const { return info_.channels; }
@@ -68,7 +78,7 @@ class ImageSource {
   explicit ImageSource(SourceInfo info) : info_(std::move(info)) {}
 
   /// Holds the arguments of read() against the source. @throws DataError
-  void check_read(std::span<const std::int64_t> ids, std::span<std::uint8_t> out) const;
+  void check_read(std::span<const std::int64_t> ids, std::size_t out_values) const;
 
  private:
   SourceInfo info_;
@@ -78,8 +88,9 @@ class ImageSource {
 [[nodiscard]] bool has_split(const std::string& path, Split split);
 
 /// Opens one split of a dataset: a file, a glob or a comma-separated list of shard files, or
-/// `synthetic:<N>x<C>x<H>x<W>`. With CacheKind::kHost the images are mapped and read in once, one
-/// copy a node; kDevice is the trainer's business and reads like kNone here.
+/// `synthetic:<N>x<C>x<H>x<W>`. With CacheKind::kHost all images are read into memory at once, a
+/// copy of this process (launch/node_cache.hpp makes one a machine); kDevice is the trainer's
+/// business and reads like kNone here.
 /// @throws MissingInputError (no such file), DataError (damaged, no such split, shards that
 /// differ),
 ///         ConfigError (a synthetic description that is none), IoError

@@ -9,10 +9,15 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 #include <utility>
 
 #include "configs/errors.hpp"
+#include "data/bus_error.hpp"
 #include "data/checksum.hpp"
+#include "data/gather.hpp"
+#include "data/pixel_values.hpp"
+#include "data/sample_order.hpp"
 
 namespace gondola {
 namespace {
@@ -30,9 +35,7 @@ void read_fully(const FileDescriptor& file, const std::string& path, std::int64_
                     std::strerror(errno));
     }
     if (count == 0) {
-      throw DataError(
-          path + " ends at byte " + std::to_string(offset) +
-          " though its images go on; the file was cut after it was opened: copy it again");
+      throw DataError(cut_file_text(path, offset));
     }
     offset += count;
     out = out.subspan(static_cast<std::size_t>(count));
@@ -112,6 +115,7 @@ class SetBuilder {
   SetBuilder(std::string list, Split split) : split_(split) { info_.name = std::move(list); }
 
   void add(const std::string& path) {
+    const auto status = stat_of(path);
     auto dataset = std::make_unique<DatasetFile>(path);
     const SplitInfo* split = dataset->split(split_);
     if (split == nullptr) {
@@ -119,7 +123,7 @@ class SetBuilder {
     }
     check_same(path, *split);
     add_images(*dataset, *split);
-    add_shard(path, std::move(dataset));
+    add_shard(path, std::move(dataset), status);
   }
 
   SourceInfo finish_info() {
@@ -189,7 +193,8 @@ class SetBuilder {
     info_.labels.insert(info_.labels.end(), labels.begin(), labels.end());
   }
 
-  void add_shard(const std::string& path, std::unique_ptr<DatasetFile> dataset) {
+  void add_shard(const std::string& path, std::unique_ptr<DatasetFile> dataset,
+                 const struct ::stat& status) {
     const SplitInfo& split = *dataset->split(split_);
     ShardSet::Shard shard;
     shard.path = path;
@@ -209,6 +214,10 @@ class SetBuilder {
       warn_slow(*dataset);
       shard.file.close();
       shard.hdf5 = std::move(dataset);
+    } else {
+      shard.watch = std::make_unique<FileWatch>(path, shard.file, status);
+      shard.mapping =
+          MappedFile(shard.file, shard.offset_bytes, shard.images * split.image_bytes());
     }
     shards.push_back(std::move(shard));
   }
@@ -299,15 +308,17 @@ std::size_t ShardSet::shard_of(std::int64_t id) const {
 void ShardSet::read_run(const Shard& shard, std::int64_t first, std::int64_t count,
                         std::span<std::uint8_t> out) const {
   if (shard.file) {
-    read_fully(shard.file, shard.path, shard.offset_bytes + first * image_bytes(), out);
+    const std::int64_t offset = shard.offset_bytes + first * image_bytes();
+    read_fully(shard.file, shard.path, offset, out);
+    constexpr std::int64_t kEveryMilliseconds = 500;  // on a network it is not free
+    shard.watch->check(shard.file, offset + count * image_bytes(), kEveryMilliseconds);
     return;
   }
   const std::lock_guard lock(hdf5_mutex_);
   shard.hdf5->read_images(split_, first, count, out);
 }
 
-void ShardSet::read(std::span<const std::int64_t> ids, std::span<std::uint8_t> out) const {
-  check_read(ids, out);
+void ShardSet::read_by_pread(std::span<const std::int64_t> ids, std::span<std::uint8_t> out) const {
   for (std::size_t i = 0; i < ids.size();) {
     const Shard& shard = shards_[shard_of(ids[i])];
     std::size_t end = i + 1;  // neighbours in the file are read at one go
@@ -319,6 +330,144 @@ void ShardSet::read(std::span<const std::int64_t> ids, std::span<std::uint8_t> o
     read_run(shard, ids[i] - shard.first_id, static_cast<std::int64_t>(end - i),
              out.subspan(i * bytes, (end - i) * bytes));
     i = end;
+  }
+}
+
+/// Calls take(i, pixels of ids[i]) for every image, from the mappings. @throws DataError, IoError
+template <typename Take>
+void ShardSet::gather(std::span<const std::int64_t> ids, const Take& take) const {
+  const auto place_of = [this](std::int64_t id) {
+    const Shard& shard = shards_[shard_of(id)];
+    return shard.mapping.data() + (id - shard.first_id) * image_bytes();
+  };
+  const bool all_read = survives_bus_error(
+      [&] { gather_images(ids, static_cast<std::size_t>(image_bytes()), place_of, take); });
+  // A page that reaches beyond the end of a cut file reads as zeros: the length must be looked at.
+  for (std::size_t i = 0; i < ids.size();) {
+    const Shard& shard = shards_[shard_of(ids[i])];
+    std::int64_t last = ids[i];
+    for (; i < ids.size() && ids[i] >= shard.first_id && ids[i] < shard.first_id + shard.images;
+         ++i) {
+      last = std::max(last, ids[i]);
+    }
+    constexpr std::int64_t kEveryMilliseconds = 4;
+    shard.watch->check(shard.file, shard.offset_bytes + (last - shard.first_id + 1) * image_bytes(),
+                       all_read ? kEveryMilliseconds : 0);
+  }
+  if (!all_read) {
+    const Shard& shard = shards_[shard_of(ids.front())];
+    throw IoError("the system cannot read pages of " + shard.path + " (or a shard beside it): " +
+                  std::strerror(EIO) + "; look at the disk or network it lies on");
+  }
+}
+
+bool ShardSet::can_map() const {
+  return std::all_of(shards_.begin(), shards_.end(),
+                     [](const Shard& shard) { return static_cast<bool>(shard.mapping); });
+}
+
+void ShardSet::fix_reading(Reading reading) {
+  mapping_is_faster_ = reading == Reading::kMapping && can_map();
+  images_to_choice_ = std::numeric_limits<std::int64_t>::max();
+}
+
+bool ShardSet::use_mapping(std::size_t images) const {
+  if (images_to_choice_.fetch_sub(static_cast<std::int64_t>(images), std::memory_order_relaxed) <=
+      0) {
+    const std::unique_lock lock(choice_mutex_, std::try_to_lock);
+    if (lock && images_to_choice_ <= 0) {
+      choose_reading();
+      images_to_choice_ = this->images();
+    }
+  }
+  return mapping_is_faster_.load(std::memory_order_relaxed);
+}
+
+/// Reads a few images spread over the set both ways, each way others, for what one has read the
+/// other finds in the cache.
+void ShardSet::choose_reading() const {
+  mapping_is_faster_ = false;
+  constexpr double kNearlyAll = 0.98;
+  const bool resident =
+      can_map() && std::all_of(shards_.begin(), shards_.end(), [](const Shard& shard) {
+        return shard.mapping.resident_part() >= kNearlyAll;
+      });
+  if (!resident) {
+    return;
+  }
+  constexpr std::int64_t kMostBytes = std::int64_t{1} << 22;
+  constexpr int kTrials = 3;
+  const std::int64_t count = std::clamp<std::int64_t>(kMostBytes / image_bytes(), 1,
+                                                      std::min<std::int64_t>(256, images()));
+  std::vector<std::int64_t> ids(static_cast<std::size_t>(count));
+  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(count * image_bytes()));
+  const auto bytes = static_cast<std::size_t>(image_bytes());
+  const KeyedPermutation somewhere(0, images());
+  std::int64_t next = 0;
+  const auto seconds_of = [&](const auto& read_them) {
+    for (std::int64_t& id : ids) {
+      id = somewhere(next++ % images());
+    }
+    const auto start = std::chrono::steady_clock::now();
+    read_them();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  double by_pread = std::numeric_limits<double>::infinity(), by_mapping = by_pread;
+  for (int trial = 0; trial < kTrials; ++trial) {
+    by_pread = std::min(by_pread, seconds_of([&] { read_by_pread(ids, pixels); }));
+    by_mapping = std::min(by_mapping, seconds_of([&] {
+                            gather(ids, [&](std::size_t i, const std::uint8_t* image) {
+                              std::memcpy(pixels.data() + i * bytes, image, bytes);
+                            });
+                          }));
+  }
+  mapping_is_faster_ = by_mapping <= by_pread;
+}
+
+void ShardSet::read(std::span<const std::int64_t> ids, std::span<std::uint8_t> out) const {
+  check_read(ids, out.size());
+  if (!use_mapping(ids.size())) {
+    read_by_pread(ids, out);
+    return;
+  }
+  const auto bytes = static_cast<std::size_t>(image_bytes());
+  gather(ids, [&](std::size_t i, const std::uint8_t* image) {
+    std::memcpy(out.data() + i * bytes, image, bytes);
+  });
+}
+
+void ShardSet::read_values(std::span<const std::int64_t> ids, std::span<float> out) const {
+  check_read(ids, out.size());
+  if (!use_mapping(ids.size())) {
+    ImageSource::read_values(ids, out);
+    return;
+  }
+  const auto bytes = static_cast<std::size_t>(image_bytes());
+  gather(ids, [&](std::size_t i, const std::uint8_t* image) {
+    bytes_to_values({image, bytes}, out.subspan(i * bytes, bytes));
+  });
+}
+
+void ShardSet::expect(std::int64_t first, std::int64_t images) const {
+  const std::int64_t end = first + images;
+  while (first < end) {
+    const Shard& shard = shards_[shard_of(first)];
+    const std::int64_t place = first - shard.first_id;
+    const std::int64_t count = std::min(end - first, shard.images - place);
+    if (shard.file && !mapping_is_faster_.load(std::memory_order_relaxed)) {
+      // Advice: what fails here is read all the same, later.
+      (void)::posix_fadvise(shard.file.get(), shard.offset_bytes + place * image_bytes(),
+                            count * image_bytes(), POSIX_FADV_WILLNEED);
+    }
+    first += count;
+  }
+}
+
+void ShardSet::forget() const {
+  for (const Shard& shard : shards_) {
+    if (shard.file) {
+      (void)::posix_fadvise(shard.file.get(), 0, 0, POSIX_FADV_DONTNEED);
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -8,7 +9,9 @@
 
 #include "data/dataset_file.hpp"
 #include "data/file_descriptor.hpp"
+#include "data/file_watch.hpp"
 #include "data/image_source.hpp"
+#include "data/mapped_file.hpp"
 
 namespace gondola {
 
@@ -19,9 +22,11 @@ namespace gondola {
 /// One split of one or more dataset files with equal C, H, W; ids run through the files in order.
 /// Files without the split are passed over.
 ///
-/// Images are read by pread where a file holds them as one run of bytes, after the first, middle
-/// and last have been held against what HDF5 reads; else through HDF5, one thread at a time, with a
-/// warning, where the HDF5 library is thread-safe.
+/// Where a file holds its images as one run of bytes, they are read past HDF5, after the first,
+/// middle and last have been held against what HDF5 reads: by pread, or, where the page cache holds
+/// nearly all of them and a trial says that it is faster, from a mapping. The trial is repeated
+/// once an epoch. Other files go through HDF5, one thread at a time, with a warning, where the HDF5
+/// library is thread-safe.
 class ShardSet final : public ImageSource {
  public:
   /// Where a file's images lie. Image i of the file has the id first_id + i.
@@ -29,14 +34,24 @@ class ShardSet final : public ImageSource {
     std::string path;
     std::int64_t first_id = 0, images = 0;
     std::int64_t offset_bytes = 0;
-    FileDescriptor file;                ///< Open where images are read by pread ...
-    std::unique_ptr<DatasetFile> hdf5;  ///< ... and this where through HDF5.
+    FileDescriptor file;  ///< Open where images are read past HDF5 ...
+    MappedFile mapping;   ///< Of the images, where `file` is open and can be mapped.
+    std::unique_ptr<FileWatch> watch;
+    std::unique_ptr<DatasetFile> hdf5;  ///< ... and this where they are read through it.
   };
 
   /// @throws MissingInputError, IoError, DataError
   [[nodiscard]] static std::unique_ptr<ShardSet> open(const std::string& list, Split split);
 
   void read(std::span<const std::int64_t> ids, std::span<std::uint8_t> out) const override;
+  void read_values(std::span<const std::int64_t> ids, std::span<float> out) const override;
+  void expect(std::int64_t first, std::int64_t images) const override;
+  void forget() const override;
+
+  /// Fixes how images are read, where no trial shall decide.
+  enum class Reading { kPread, kMapping };
+  void fix_reading(Reading reading);
+  [[nodiscard]] bool can_map() const;
 
   [[nodiscard]] std::span<const Shard> shards() const { return shards_; }
   /// Index of the shard that holds this id. REQUIRES 0 <= id < images().
@@ -48,9 +63,18 @@ class ShardSet final : public ImageSource {
  private:
   ShardSet(SourceInfo info, Split split, std::vector<Shard> shards);
 
+  [[nodiscard]] bool use_mapping(std::size_t images) const;
+  void choose_reading() const;
+  void read_by_pread(std::span<const std::int64_t> ids, std::span<std::uint8_t> out) const;
+  template <typename Take>
+  void gather(std::span<const std::int64_t> ids, const Take& take) const;
+
   Split split_;
   std::vector<Shard> shards_;
   mutable std::mutex hdf5_mutex_;
+  mutable std::mutex choice_mutex_;
+  mutable std::atomic<bool> mapping_is_faster_ = false;
+  mutable std::atomic<std::int64_t> images_to_choice_ = 0;
 };
 
 }  // namespace gondola

@@ -141,7 +141,7 @@ std::unique_ptr<SyntheticSource> SyntheticSource::open(const std::string& path, 
 }
 
 void SyntheticSource::read(std::span<const std::int64_t> ids, std::span<std::uint8_t> out) const {
-  check_read(ids, out);
+  check_read(ids, out.size());
   std::uint8_t* image = out.data();
   for (const std::int64_t id : ids) {
     draw(first_ + id, channels(), height(), width(), image);

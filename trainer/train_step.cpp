@@ -22,7 +22,8 @@ TrainStep::TrainStep(const RunConfig& config, const ImageShape& shape, TrainedSt
 /// The mean of the (global) batch, exact: integer sums do not depend on how the batch is split. [1,
 /// C, H, W]
 torch::Tensor TrainStep::batch_mean(const torch::Tensor& pixels) {
-  auto sum = pixels.sum(0, /*keepdim=*/true, torch::kInt64);
+  const auto bytes = pixels.is_floating_point() ? pixels.mul(255).round_() : pixels;
+  auto sum = bytes.sum(0, /*keepdim=*/true, torch::kInt64);
   if (config_.model.batch_norm == BatchNormMode::kSync) communicator_.all_reduce_sum(sum);
   const auto images = static_cast<double>(batch_norm_images(pixels.size(0)));
   const auto dtype = state_.decoder.parameters().flat().scalar_type();
@@ -78,7 +79,9 @@ StepResult TrainStep::run(const torch::Tensor& pixels, std::span<const std::int6
 
   timer_.enter(Phase::kData);
   const auto on_device = pixels.to(device, /*non_blocking=*/true);
-  EncoderInput input{.images = to_values(on_device, parameters.flat().scalar_type(), device),
+  const auto dtype = parameters.flat().scalar_type();
+  EncoderInput input{.images = on_device.is_floating_point() ? on_device.to(dtype)
+                                                             : to_values(on_device, dtype, device),
                      .mean_image = {},
                      .global_images = batch_norm_images(pixels.size(0)),
                      .origin = {}};

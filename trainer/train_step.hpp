@@ -40,8 +40,8 @@ class TrainStep {
   TrainStep(const RunConfig& config, const ImageShape& shape, TrainedState state,
             Communicator& communicator, PhaseTimer& timer);
 
-  /// Collective. @param pixels [B, C, H, W] u8 on the host or the device, this rank's part of the
-  /// global batch; B may be 0.
+  /// Collective. @param pixels [B, C, H, W] u8 (or float32, these divided by 255) on the host or
+  /// the device, this rank's part of the global batch; B may be 0.
   /// @param ids global image ids, [B]. @param step global step, from 1: keys the random origins.
   [[nodiscard]] StepResult run(const torch::Tensor& pixels, std::span<const std::int64_t> ids,
                                std::int64_t step, double learning_rate);

@@ -26,7 +26,16 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-LoaderOptions loader_options(const RunConfig& config, const Communicator& control) {
+/// What the step computes with on a CPU, the readers make; other devices and types convert bytes.
+PixelForm pixel_form(const torch::Tensor& parameters, const DeviceCache* cache) {
+  const bool as_values = parameters.device().is_cpu() &&
+                         parameters.scalar_type() == torch::kFloat32 && cache == nullptr;
+  return as_values ? PixelForm::kValues : PixelForm::kBytes;
+}
+
+LoaderOptions loader_options(const TrainingRun& run, const DeviceCache* cache) {
+  const auto& config = run.config;
+  const auto& control = run.control;
   return {.shuffle = config.data.shuffle,
           .block_images = config.data.block_images,
           .seed = config.run.seed,
@@ -34,11 +43,22 @@ LoaderOptions loader_options(const RunConfig& config, const Communicator& contro
           .rank = control.rank(),
           .world = control.size(),
           .reader_threads = config.data.reader_threads,
-          .prefetch_batches = config.data.prefetch_batches};
+          .prefetch_batches = config.data.prefetch_batches,
+          .pixels = pixel_form(run.state.decoder.parameters().flat(), cache),
+          .node_ranks = run.node_ranks};
 }
 
 ImageShape shape_of(const ImageSource& source) {
   return {.channels = source.channels(), .height = source.height(), .width = source.width()};
+}
+
+/// [B, C, H, W] u8 or float32, without a copy: lives as long as the batch.
+torch::Tensor as_tensor(const Batch& batch, const ImageShape& shape) {
+  const std::vector<std::int64_t> sizes = {batch.images, shape.channels, shape.height, shape.width};
+  if (batch.values.data() != nullptr) {
+    return torch::from_blob(const_cast<float*>(batch.values.data()), sizes, torch::kFloat32);
+  }
+  return torch::from_blob(const_cast<std::uint8_t*>(batch.pixels.data()), sizes, torch::kUInt8);
 }
 
 bool due(std::int64_t step, std::int64_t every) { return every > 0 && step % every == 0; }
@@ -78,7 +98,7 @@ TrainingLoop::TrainingLoop(TrainingRun run)
       ids_only_(cache_ ? without_pixels(run_.train) : nullptr),
       timer_(run_.progress),
       shape_(shape_of(run_.train)),
-      loader_(ids_only_ ? *ids_only_ : run_.train, loader_options(run_.config, run_.control)),
+      loader_(ids_only_ ? *ids_only_ : run_.train, loader_options(run_, cache_.get())),
       train_step_(run_.config, shape_,
                   {.decoder = run_.state.decoder,
                    .optimizer = run_.state.optimizer,
@@ -119,11 +139,7 @@ StepResult TrainingLoop::step(std::int64_t number) {
   timer_.enter(Phase::kData);
   const auto cursor = loader_.cursor();
   const auto batch = loader_.next();
-  const auto pixels =
-      cache_ ? cache_->gather(batch.ids)
-             : torch::from_blob(const_cast<std::uint8_t*>(batch.pixels.data()),
-                                {batch.images, shape_.channels, shape_.height, shape_.width},
-                                torch::kUInt8);
+  const auto pixels = cache_ ? cache_->gather(batch.ids) : as_tensor(batch, shape_);
   if (run_.ledger != nullptr) run_.ledger->append(number, cursor, loader_.global_ids(cursor));
   auto result = train_step_.run(pixels, batch.ids, number,
                                 learning_rate_at(run_.config.optimizer, number, total_steps_));

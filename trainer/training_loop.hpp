@@ -48,6 +48,7 @@ struct TrainingRun {
   std::filesystem::path checkpoint_folder;  ///< Rank 0 writes there.
   CheckpointOrigin origin;                  ///< Kept in checkpoints.
   LedgerWriter* ledger = nullptr;           ///< Rank 0 only.
+  std::int64_t node_ranks = 1;              ///< Ranks on this machine.
   std::function<void(const std::string&)>
       warn;  ///< One sentence for the log; called where it is true on this rank.
 };

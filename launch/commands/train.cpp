@@ -333,6 +333,7 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
        .checkpoint_folder = folder.checkpoints(),
        .origin = {.config_ini = ini, .world = mpi.size(), .dataset = sources.train->fingerprint()},
        .ledger = ledger.get(),
+       .node_ranks = mpi.local_size(),
        .warn = [&](const std::string& sentence) { watchers.warn(sentence); }});
   const auto ending = loop.run();
   progress.allow_extra_seconds(kRankZeroSeconds);  // for the report

@@ -148,7 +148,7 @@ const std::vector<BadConfig> kBadConfigs = {
      {"data.cache = device", "host"}},
     {"no_data", {{"data.path", ""}}, {"data.path", "synthetic:"}},
     {"block_images", {{"data.block_images", "0"}}, {"data.block_images = 0"}},
-    {"reader_threads", {{"data.reader_threads", "0"}}, {"data.reader_threads = 0"}},
+    {"reader_threads", {{"data.reader_threads", "-1"}}, {"data.reader_threads = -1"}},
     {"prefetch", {{"data.prefetch_batches", "0"}}, {"data.prefetch_batches = 0"}},
     {"keep", {{"checkpoint.keep", "0"}}, {"checkpoint.keep = 0"}},
     {"checkpoint_every", {{"checkpoint.every_steps", "-5"}}, {"checkpoint.every_steps = -5"}},

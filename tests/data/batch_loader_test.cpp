@@ -120,6 +120,46 @@ TEST_F(BatchLoaders, a_batch_is_its_part_of_the_order_under_every_cache) {
   }
 }
 
+TEST_F(BatchLoaders, any_number_of_threads_hands_out_the_same_batches) {
+  const auto source = open_source(make_dataset("a.h5", 103), Split::kTrain, CacheKind::kNone);
+  LoaderOptions options{.seed = 9, .batch_size = 10, .reader_threads = 0};
+  BatchLoader alone(*source, options);
+  const auto whole = take(alone, 40);
+  for (const std::int64_t threads : {1, 2, 5}) {
+    for (const std::int64_t ahead : {1, 7}) {
+      options.reader_threads = threads;
+      options.prefetch_batches = ahead;
+      BatchLoader loader(*source, options);
+      ASSERT_EQ(take(loader, 40), whole) << threads << " threads, " << ahead << " ahead";
+    }
+  }
+}
+
+TEST_F(BatchLoaders, values_are_the_bytes_divided_by_255_on_whole_cache_lines) {
+  make_foreign("packed.h5", {103, 2, 3, 4}, H5T_NATIVE_UINT8, /*packed=*/true);
+  const std::string plain = make_dataset("a.h5", 103);
+  for (const auto& [path, cache] :
+       {std::pair(plain, CacheKind::kNone), std::pair(plain, CacheKind::kHost),
+        std::pair(in_folder("packed.h5"), CacheKind::kNone),
+        std::pair(std::string("synthetic:103x2x3x4"), CacheKind::kNone)}) {
+    const auto source = open_source(path, Split::kTrain, cache);
+    LoaderOptions options{.seed = 4, .batch_size = 10};
+    BatchLoader bytes(*source, options);
+    options.pixels = PixelForm::kValues;
+    BatchLoader values(*source, options);
+    for (int k = 0; k < 30; ++k) {
+      const Batch one = bytes.next(), other = values.next();
+      ASSERT_EQ(one.cursor, other.cursor);
+      ASSERT_TRUE(other.pixels.empty() && one.values.empty());
+      ASSERT_EQ(one.pixels.size(), other.values.size());
+      ASSERT_EQ(reinterpret_cast<std::uintptr_t>(other.values.data()) % 64, 0U);
+      for (std::size_t i = 0; i < one.pixels.size(); ++i) {
+        ASSERT_EQ(other.values[i], static_cast<float>(one.pixels[i]) / 255.0F);
+      }
+    }
+  }
+}
+
 TEST_F(BatchLoaders, seek_continues_as_if_never_stopped_at_any_world) {
   const auto source = open_source(make_dataset("a.h5", 50), Split::kTrain, CacheKind::kNone);
   LoaderOptions options{.seed = 1, .batch_size = 8};
