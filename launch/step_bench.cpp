@@ -13,6 +13,8 @@
 
 #include "configs/errors.hpp"
 #include "data/image_source.hpp"
+#include "launch/bench_figures.hpp"
+#include "launch/one_rank.hpp"
 #include "launch/reference_step.hpp"
 #include "trainer/evaluation/evaluate.hpp"
 #include "trainer/model.hpp"
@@ -20,24 +22,6 @@
 
 namespace gondola {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const auto middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
-
-nlohmann::ordered_json spread(const std::vector<double>& values) {
-  return {{"median", median(values)},
-          {"min", *std::min_element(values.begin(), values.end())},
-          {"max", *std::max_element(values.begin(), values.end())}};
-}
 
 /// GFLOP/s of ATen's float32 product of the SIREN's shape, 784x256x256: best of several.
 double sgemm_gflops() {
@@ -52,19 +36,6 @@ double sgemm_gflops() {
   }
   return best;
 }
-
-/// A world of one, for a step that reduces over nothing.
-class OneRank final : public Communicator {
- public:
-  [[nodiscard]] int rank() const override { return 0; }
-  [[nodiscard]] int size() const override { return 1; }
-  void all_reduce_sum(torch::Tensor&) override {}
-  void broadcast(torch::Tensor&, int) override {}
-  [[nodiscard]] torch::Tensor all_gather(const torch::Tensor& tensor) override {
-    return tensor.unsqueeze(0);
-  }
-  void barrier() override {}
-};
 
 /// The control is one plain step; what it does not do cannot be compared with it.
 void refuse_other_steps(const RunConfig& config) {
@@ -85,11 +56,6 @@ void refuse_other_steps(const RunConfig& config) {
                         ": leave that option as it is");
     }
   }
-}
-
-std::string image_text(const ImageShape& shape) {
-  return std::to_string(shape.channels) + "x" + std::to_string(shape.height) + "x" +
-         std::to_string(shape.width);
 }
 
 }  // namespace

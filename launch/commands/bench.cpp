@@ -8,6 +8,7 @@
 #include "launch/command_line.hpp"
 #include "launch/commands/commands.hpp"
 #include "launch/device_binding.hpp"
+#include "launch/loader_bench.hpp"
 #include "launch/mpi_session.hpp"
 #include "launch/step_bench.hpp"
 
@@ -22,34 +23,25 @@ constexpr const char* kHelp =
     "ratio_to_double_backward: how many times\n"
     "          faster than plain libtorch modules with torch::optim::Adam, alternated in one "
     "process\n"
+    "  loader  one JSON object a line and case (shuffle, cache, threads) for 60,000 images 1x28x28 "
+    "and "
+    "20,000 images 3x64x64\n"
+    "          that it makes, or for the dataset of --data.path: images/s, bytes/s, and how many "
+    "times faster than plain\n"
+    "          pread (ratio_to_pread) and than the better of that and a mapped file "
+    "(ratio_to_control)\n"
     "Every option of train can be given, such as --trainer.batch_size, --latent.size, "
     "--bench.repeats, --bench.threads.\n";
 
-}  // namespace
+void print_line(const std::string& line) {
+  std::printf("%s\n", line.c_str());
+  std::fflush(stdout);
+}
 
-int run_bench(std::span<const std::string> args, MpiSession& mpi) {
-  if (args.empty() || args[0] == "--help" || args[0] == "-h") {
-    std::fputs(command_help("bench", kHelp).c_str(), stdout);
-    return static_cast<int>(ExitCode::kDone);
-  }
-  if (args[0] != "step") {
-    throw ConfigError("gondola bench measures 'step', not '" + args[0] +
-                      "'; see gondola bench --help");
-  }
-  if (mpi.size() != 1) {
-    throw WorldError("gondola bench step runs on one rank, and was started on " +
-                     std::to_string(mpi.size()) + "; start it without mpirun");
-  }
-  const auto options = args.subspan(1);
-  auto loaded = load_config(options, current_environment());
-  if (loaded.help) {
-    std::fputs(command_help("bench", kHelp + options_help()).c_str(), stdout);
-    return static_cast<int>(ExitCode::kDone);
-  }
+void bench_steps(RunConfig config, std::span<const std::string> options, MpiSession& mpi) {
   bool one_decoder = false;
   for (const auto& option : options)
     one_decoder = one_decoder || option.starts_with("--model.decoder");
-  auto config = loaded.config;
   config.parallel.device = DeviceKind::kCpu;
   config.parallel.threads = config.bench.threads;
   (void)bind_device(config.parallel, mpi);
@@ -61,9 +53,36 @@ int run_bench(std::span<const std::string> args, MpiSession& mpi) {
     if (!one_decoder)
       measured.model.activation = conv ? ActivationKind::kElu : ActivationKind::kSin;
     const std::int64_t side = conv ? 32 : 28;
-    std::printf("%s\n",
-                bench_step(measured, {.channels = 1, .height = side, .width = side}).c_str());
-    std::fflush(stdout);
+    print_line(bench_step(measured, {.channels = 1, .height = side, .width = side}));
+  }
+}
+
+}  // namespace
+
+int run_bench(std::span<const std::string> args, MpiSession& mpi) {
+  if (args.empty() || args[0] == "--help" || args[0] == "-h") {
+    std::fputs(command_help("bench", kHelp).c_str(), stdout);
+    return static_cast<int>(ExitCode::kDone);
+  }
+  const auto& what = args[0];
+  if (what != "step" && what != "loader") {
+    throw ConfigError("gondola bench measures 'step' or 'loader', not '" + what +
+                      "'; see gondola bench --help");
+  }
+  if (mpi.size() != 1) {
+    throw WorldError("gondola bench " + what + " runs on one rank, and was started on " +
+                     std::to_string(mpi.size()) + "; start it without mpirun");
+  }
+  const auto options = args.subspan(1);
+  auto loaded = load_config(options, current_environment());
+  if (loaded.help) {
+    std::fputs(command_help("bench", kHelp + options_help()).c_str(), stdout);
+    return static_cast<int>(ExitCode::kDone);
+  }
+  if (what == "loader") {
+    bench_loader(loaded.config, print_line);
+  } else {
+    bench_steps(loaded.config, options, mpi);
   }
   return static_cast<int>(ExitCode::kDone);
 }

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "trainer/image_shape.hpp"
+
+namespace gondola {
+
+using Clock = std::chrono::steady_clock;
+
+[[nodiscard]] double seconds_since(Clock::time_point start);
+
+/// REQUIRES at least one value.
+[[nodiscard]] double median(std::vector<double> values);
+
+/// {"median":..,"min":..,"max":..}. REQUIRES at least one value.
+[[nodiscard]] nlohmann::ordered_json spread(const std::vector<double>& values);
+
+/// "1x28x28".
+[[nodiscard]] std::string image_text(const ImageShape& shape);
+
+}  // namespace gondola

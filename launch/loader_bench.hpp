@@ -1,0 +1,23 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "configs/run_config.hpp"
+
+namespace gondola {
+
+/// Measures the loader of this program: batches of trainer.batch_size images as float32, of the
+/// dataset of `config`, or, where it names none, of files of 60,000 images 1x28x28 and 20,000
+/// images 3x64x64 made for it, which are gone afterwards.
+///
+/// Against two controls, alternated with it in one process: the same images in the same order by
+/// pread and from a mapping of the file, cast to float32, on as many threads, into one batch's
+/// memory a thread over and over, with no order to compute and no batch to hand over. Of the
+/// loader's threads one is the one that takes the batches. `ratio_to_control` is taken to the
+/// better control.
+///
+/// @param print gets one JSON object (a line) a case
+void bench_loader(const RunConfig& config, const std::function<void(const std::string&)>& print);
+
+}  // namespace gondola
