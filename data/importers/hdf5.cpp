@@ -12,6 +12,7 @@
 
 #include "configs/errors.hpp"
 #include "data/hdf5_handle.hpp"
+#include "data/importers/helper_process.hpp"
 
 namespace gondola {
 namespace {
@@ -88,19 +89,28 @@ Kind kind_of(const hdf5::DatasetInfo& info) {
   return info.type_bytes <= sizeof(float) ? Kind::kFloats : Kind::kDoubles;
 }
 
-/// The images of one split.
-struct OpenSplit {
-  std::string name;  ///< For messages: dataset and file.
-  hdf5::Handle dataset;
+/// How the images of one split lie.
+struct Layout {
   Kind kind = Kind::kBytes;
-  std::vector<std::int64_t> shape;
   bool channels_last = false;
-  std::int64_t channels = 1, height = 0, width = 0;
-  std::int64_t images_at_once = 1;
   bool up_to_one = false;  ///< Fractions in [0, 1].
+  std::int64_t images = 0, channels = 1, height = 0, width = 0;
+  std::int64_t images_at_once = 1;  ///< To be read.
 
   [[nodiscard]] std::int64_t image_values() const { return channels * height * width; }
   [[nodiscard]] std::int64_t image_bytes() const { return image_values() * value_bytes(kind); }
+};
+
+/// The images of one split.
+struct OpenSplit : Layout {
+  std::string name;  ///< For messages: dataset and file.
+  hdf5::Handle dataset;
+  std::vector<std::int64_t> shape;
+};
+
+struct BlockRequest {
+  Split split = Split::kTrain;
+  std::int64_t first = 0, count = 0;
 };
 
 [[noreturn]] void refuse(const OpenSplit& split, const std::string& problem) {
@@ -116,6 +126,7 @@ void read_shape(OpenSplit& split) {
   }
   const auto few = [](std::int64_t size) { return size == 1 || size == 3; };
   split.channels_last = shape.size() == 4 && few(shape[3]) && !few(shape[1]);
+  split.images = shape[0];
   const std::size_t first = shape.size() == 3 || split.channels_last ? 1 : 2;
   split.height = shape[first];
   split.width = shape[first + 1];
@@ -237,35 +248,122 @@ std::vector<std::int64_t> read_labels(hid_t file, const std::string& images, std
   return {};
 }
 
+/// The file as the helper process has it open.
+class OpenFile {
+ public:
+  OpenFile(const std::string& path, const std::string& dataset)
+      : path_(path), file_(hdf5::open_file(path)) {
+    const auto datasets = choose(dataset);
+    for (const Split split : kSplits) {
+      const std::string& chosen = datasets[static_cast<std::size_t>(split)];
+      if (!chosen.empty()) open_split(split, chosen);
+    }
+  }
+
+  /// Sends what is known of the splits, then blocks of images as they are asked for.
+  void serve(ProcessLink& link) const {
+    HelperProcess::begin_answer(link);
+    for (const Split which : kSplits) {
+      const auto& split = splits_[static_cast<std::size_t>(which)];
+      link.put(split.has_value());
+      if (!split) continue;
+      link.put(static_cast<const Layout&>(*split));
+      link.put_list(split->name);
+      link.put_list(split->shape);
+      link.put_list(labels_[static_cast<std::size_t>(which)]);
+    }
+    std::vector<std::uint8_t> block;
+    while (true) {
+      const auto request = link.get<BlockRequest>();
+      read_images(*splits_[static_cast<std::size_t>(request.split)], request.first, request.count,
+                  block);
+      HelperProcess::begin_answer(link);
+      link.put_list(block);
+    }
+  }
+
+ private:
+  /// The paths of the datasets, by Split.
+  [[nodiscard]] std::array<std::string, 2> choose(const std::string& wanted) const {
+    if (!wanted.empty()) return {wanted, ""};
+    std::array<std::string, 2> both;
+    for (const Split split : kSplits) {
+      const std::string group = split_name(split);
+      if (hdf5::has_link(file_.get(), group) && hdf5::has_link(file_.get(), group + "/images")) {
+        both[static_cast<std::size_t>(split)] = group + "/images";
+      }
+    }
+    if (!both[0].empty() || !both[1].empty()) return both;
+
+    ImageFinder finder;
+    finder.look_into(hdf5::open_group(file_.get(), "/").get(), "");
+    if (finder.found.empty()) {
+      throw DataError(path_ + " has no dataset of 3 or 4 dimensions; check which file it is");
+    }
+    if (finder.found.size() > 1) {
+      std::string names;
+      constexpr std::size_t kMostNames = 8;
+      for (std::size_t i = 0; i < std::min(finder.found.size(), kMostNames); ++i) {
+        names += (i == 0 ? "" : ", ") + finder.found[i];
+      }
+      throw ConfigError(path_ + " has several datasets that could be images (" + names +
+                        (finder.found.size() > kMostNames ? ", ..." : "") +
+                        "); name one with --dataset");
+    }
+    return {finder.found.front(), ""};
+  }
+
+  void open_split(Split which, const std::string& path) {
+    OpenSplit split;
+    split.name = "dataset " + path + " of " + path_;
+    split.dataset = hdf5::open_dataset(file_.get(), path);
+    const auto info = hdf5::describe_dataset(split.dataset.get(), path);
+    if (!is_number(info.type_class)) {
+      refuse(split, "does not hold numbers; name another with --dataset");
+    }
+    split.kind = kind_of(info);
+    split.shape = info.shape;
+    read_shape(split);
+    choose_block(split);
+    split.up_to_one = info.type_class == H5T_FLOAT && is_up_to_one(split);
+    labels_[static_cast<std::size_t>(which)] = read_labels(file_.get(), path, split.images);
+    splits_[static_cast<std::size_t>(which)] = std::move(split);
+  }
+
+  std::string path_;
+  hdf5::Handle file_;
+  std::array<std::optional<OpenSplit>, kSplits.size()> splits_;
+  std::array<std::vector<std::int64_t>, kSplits.size()> labels_;
+};
+
 class Hdf5Source final : public ImportSource {
  public:
-  explicit Hdf5Source(const SourceOptions& options) {
-    if (options.inputs.size() != 1) {
-      throw MissingInputError("one HDF5 file is imported at a time, but " +
-                              std::to_string(options.inputs.size()) +
-                              " were given; give one with --input");
-    }
-    const std::string& path = options.inputs.front();
-    file_ = hdf5::open_file(path);
-    listing_.files = {path};
+  /// HDF5 trusts much of what it reads and crashes on some damaged files, older ones above all,
+  /// whose metadata has no checksums. So another process reads.
+  explicit Hdf5Source(const SourceOptions& options)
+      : path_(only_input(options)), helper_([this, &options](ProcessLink& link) {
+          OpenFile(path_, options.dataset).serve(link);
+        }) {
+    listing_.files = {path_};
     listing_.recipe = "HDF5";
-    const auto datasets = choose(options.dataset);
-    for (const Split split : kSplits) {
-      const std::string& dataset = datasets[static_cast<std::size_t>(split)];
-      if (!dataset.empty()) open_split(split, dataset);
-    }
+    helper_.answer(
+        path_, [](ProcessLink&) {},
+        [this](ProcessLink& link) {
+          for (const Split split : kSplits) {
+            if (link.get<bool>()) receive_split(split, link);
+          }
+        });
   }
 
   void deliver(const std::function<bool(ImportPlace)>& wanted,
                const std::function<void(RawImage)>& take) override {
-    for (const Split which : kSplits) {
-      const auto& split = splits_[static_cast<std::size_t>(which)];
-      if (split) deliver_split(which, *split, wanted, take);
+    for (const Split split : kSplits) {
+      if (layouts_[static_cast<std::size_t>(split)]) deliver_split(split, wanted, take);
     }
   }
 
   [[nodiscard]] PlanarImage decode(const RawImage& image) const override {
-    const OpenSplit& split = *splits_[static_cast<std::size_t>(image.place.split)];
+    const Layout& split = *layouts_[static_cast<std::size_t>(image.place.split)];
     PlanarImage made{.channels = split.channels, .height = split.height, .width = split.width};
     const auto values = static_cast<std::size_t>(split.image_values());
     made.pixels.resize(values);
@@ -286,81 +384,62 @@ class Hdf5Source final : public ImportSource {
   }
 
  private:
-  /// The paths of the datasets, by Split.
-  [[nodiscard]] std::array<std::string, 2> choose(const std::string& wanted) const {
-    if (!wanted.empty()) return {wanted, ""};
-    std::array<std::string, 2> both;
-    for (const Split split : kSplits) {
-      const std::string group = split_name(split);
-      if (hdf5::has_link(file_.get(), group) && hdf5::has_link(file_.get(), group + "/images")) {
-        both[static_cast<std::size_t>(split)] = group + "/images";
-      }
+  static const std::string& only_input(const SourceOptions& options) {
+    if (options.inputs.size() != 1) {
+      throw MissingInputError("one HDF5 file is imported at a time, but " +
+                              std::to_string(options.inputs.size()) +
+                              " were given; give one with --input");
     }
-    if (!both[0].empty() || !both[1].empty()) return both;
-
-    ImageFinder finder;
-    finder.look_into(hdf5::open_group(file_.get(), "/").get(), "");
-    if (finder.found.empty()) {
-      throw DataError(listing_.files.front() +
-                      " has no dataset of 3 or 4 dimensions; check which file it is");
-    }
-    if (finder.found.size() > 1) {
-      std::string names;
-      constexpr std::size_t kMostNames = 8;
-      for (std::size_t i = 0; i < std::min(finder.found.size(), kMostNames); ++i) {
-        names += (i == 0 ? "" : ", ") + finder.found[i];
-      }
-      throw ConfigError(listing_.files.front() + " has several datasets that could be images (" +
-                        names + (finder.found.size() > kMostNames ? ", ..." : "") +
-                        "); name one with --dataset");
-    }
-    return {finder.found.front(), ""};
+    return options.inputs.front();
   }
 
-  void open_split(Split which, const std::string& path) {
-    OpenSplit split;
-    split.name = "dataset " + path + " of " + listing_.files.front();
-    split.dataset = hdf5::open_dataset(file_.get(), path);
-    const auto info = hdf5::describe_dataset(split.dataset.get(), path);
-    if (!is_number(info.type_class)) {
-      refuse(split, "does not hold numbers; name another with --dataset");
-    }
-    split.kind = kind_of(info);
-    split.shape = info.shape;
-    read_shape(split);
-    choose_block(split);
-    split.up_to_one = info.type_class == H5T_FLOAT && is_up_to_one(split);
+  void receive_split(Split which, ProcessLink& link) {
+    const auto i = static_cast<std::size_t>(which);
+    layouts_[i] = link.get<Layout>();
+    names_[i] = link.get_list<std::string>();
+    const auto shape = link.get_list<std::vector<std::int64_t>>();
     auto& listed = listing_.of(which);
-    listed.images = split.shape[0];
-    listed.labels = read_labels(file_.get(), path, listed.images);
-    listing_.recipe += ", " + path + " " + shape_text(split.shape);
-    if (split.up_to_one) listing_.recipe += " times 255";
-    splits_[static_cast<std::size_t>(which)] = std::move(split);
+    listed.images = layouts_[i]->images;
+    listed.labels = link.get_list<std::vector<std::int64_t>>();
+    listing_.recipe += std::string(", ") + split_name(which) + " " + shape_text(shape);
+    if (layouts_[i]->up_to_one) listing_.recipe += " times 255";
   }
 
-  static void deliver_split(Split which, const OpenSplit& split,
-                            const std::function<bool(ImportPlace)>& wanted,
-                            const std::function<void(RawImage)>& take) {
+  void deliver_split(Split which, const std::function<bool(ImportPlace)>& wanted,
+                     const std::function<void(RawImage)>& take) {
+    const Layout& layout = *layouts_[static_cast<std::size_t>(which)];
+    const std::string& name = names_[static_cast<std::size_t>(which)];
     std::vector<std::uint8_t> block;
-    for (std::int64_t first = 0; first < split.shape[0]; first += split.images_at_once) {
-      const std::int64_t count = std::min(split.images_at_once, split.shape[0] - first);
+    for (std::int64_t first = 0; first < layout.images; first += layout.images_at_once) {
+      const std::int64_t count = std::min(layout.images_at_once, layout.images - first);
       std::vector<std::int64_t> needed;
       for (std::int64_t i = 0; i < count; ++i) {
         if (wanted({which, first + i})) needed.push_back(i);
       }
       if (needed.empty()) continue;
-      read_images(split, first, count, block);
+      helper_.answer(
+          name,
+          [&](ProcessLink& link) {
+            link.put(BlockRequest{which, first, count});
+          },
+          [&](ProcessLink& link) { block = link.get_list<std::vector<std::uint8_t>>(); });
+      if (static_cast<std::int64_t>(block.size()) != count * layout.image_bytes()) {
+        throw DataError(name + " is damaged: image " + std::to_string(first) +
+                        " has another size than announced; copy or make it again");
+      }
       for (const std::int64_t i : needed) {
-        const auto begin = block.begin() + i * split.image_bytes();
+        const auto begin = block.begin() + i * layout.image_bytes();
         take({.place = {which, first + i},
-              .name = split.name + ", image " + std::to_string(first + i),
-              .bytes = {begin, begin + split.image_bytes()}});
+              .name = name + ", image " + std::to_string(first + i),
+              .bytes = {begin, begin + layout.image_bytes()}});
       }
     }
   }
 
-  hdf5::Handle file_;
-  std::array<std::optional<OpenSplit>, kSplits.size()> splits_;
+  std::string path_;
+  HelperProcess helper_;
+  std::array<std::optional<Layout>, kSplits.size()> layouts_;
+  std::array<std::string, kSplits.size()> names_;  ///< For messages: dataset and file.
 };
 
 }  // namespace

@@ -94,7 +94,7 @@ TEST_F(Hdf5Imports, every_layout_and_type_gives_the_same_images) {
   for (const char* name : {"nchw.h5", "nhwc.h5", "chunked.h5", "double.h5", "int.h5"}) {
     expect_images(name, 7, 3, 5, 4);
   }
-  EXPECT_THAT(open("chunked.h5")->listing().recipe, HasSubstr("/images 7x5x4x3 times 255"));
+  EXPECT_THAT(open("chunked.h5")->listing().recipe, HasSubstr("train 7x5x4x3 times 255"));
   EXPECT_THAT(open("double.h5")->listing().recipe, Not(HasSubstr("times")));
 }
 
