@@ -53,19 +53,6 @@ const std::string& checked(const std::string& path, const DatasetPlan& plan) {
   return path;
 }
 
-/// A file whose larger parts HDF5 lays out on page boundaries.
-hdf5::Handle create_aligned(const std::string& path) {
-  const hdf5::Handle access = hdf5::file_access();
-  if (H5Pset_alignment(access.get(), /*threshold=*/kAlignmentBytes, kAlignmentBytes) < 0) {
-    throw IoError("cannot prepare HDF5 to write " + path + ": " + hdf5::last_error());
-  }
-  hdf5::Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()), H5Fclose);
-  if (!file) {
-    throw IoError("cannot create " + path + ": " + hdf5::last_error());
-  }
-  return file;
-}
-
 /// An unfiltered contiguous dataset whose space is taken now and never filled. Returns its offset.
 std::int64_t create_contiguous(hid_t group, const std::string& name, hid_t type,
                                std::span<const hsize_t> shape) {
@@ -118,7 +105,7 @@ DatasetWriter::DatasetWriter(const std::string& path, DatasetPlan plan)
 }
 
 void DatasetWriter::lay_out() {
-  hdf5::Handle file = create_aligned(target_.temporary());
+  hdf5::Handle file = hdf5::create_file(target_.temporary(), kAlignmentBytes);
   lay_out_split(file.get(), Split::kTrain);
   lay_out_split(file.get(), Split::kTest);
   file.close();

@@ -322,9 +322,12 @@ Handle open_file(const std::string& path) { return open_existing(path, H5F_ACC_R
 
 Handle open_file_for_writing(const std::string& path) { return open_existing(path, H5F_ACC_RDWR); }
 
-Handle create_file(const std::string& path) {
+Handle create_file(const std::string& path, hsize_t alignment_bytes) {
   silence_errors();
   const Handle access = file_access();
+  if (H5Pset_alignment(access.get(), /*threshold=*/alignment_bytes, alignment_bytes) < 0) {
+    throw IoError("cannot prepare HDF5 to write " + path + reason());
+  }
   const Handle creation = without_times(H5P_FILE_CREATE);
   Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), H5Fclose);
   if (!file) {

@@ -61,8 +61,9 @@ void silence_errors() noexcept;
 /// Opens an existing file for changes. @throws as open_file
 [[nodiscard]] Handle open_file_for_writing(const std::string& path);
 
-/// Creates a file, replacing what is there. @throws IoError
-[[nodiscard]] Handle create_file(const std::string& path);
+/// Creates a file, replacing what is there; what is as large as `alignment_bytes` starts at a
+/// multiple of it. The same content makes the same bytes at any time. @throws IoError
+[[nodiscard]] Handle create_file(const std::string& path, hsize_t alignment_bytes = 1);
 
 /// The bytes of a new file that `write` fills, made without touching a disk. When HDF5 itself meets
 /// a full disk, the failure may be told to nobody (whichever object is closed last flushes the
