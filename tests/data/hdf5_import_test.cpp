@@ -134,6 +134,14 @@ TEST_F(Hdf5Imports, only_what_is_wanted_is_delivered) {
   EXPECT_THAT(names, ElementsAre("dataset /images of " + in_folder("a.h5") + ", image 4"));
 }
 
+TEST_F(Hdf5Imports, fractions_are_rounded_half_up) {
+  store("wide.h5", {.shape = {1, 2, 2}, .type = H5T_NATIVE_FLOAT}, {0.49, 1.5, 2.4, 255});
+  EXPECT_THAT(images_of(*open("wide.h5"), Split::kTrain).at(0).pixels, ElementsAre(0, 2, 2, 255));
+  store("unit.h5", {.shape = {1, 2, 2}, .type = H5T_NATIVE_DOUBLE}, {0, 0.5, 0.1, 1});
+  EXPECT_THAT(images_of(*open("unit.h5"), Split::kTrain).at(0).pixels,
+              ElementsAre(0, 128, 26, 255));
+}
+
 TEST_F(Hdf5Imports, values_out_of_range_are_refused_with_their_place) {
   auto some = values(3, 1, 2, 2, false, 1.0 / 255.0);
   some[6] = -0.5;
