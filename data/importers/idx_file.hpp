@@ -1,12 +1,11 @@
 #pragma once
 
-#include <zlib.h>
-
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "data/importers/gzip_file.hpp"
 
 namespace gondola {
 
@@ -18,27 +17,20 @@ class IdxFile {
   /// @throws MissingInputError, IoError, DataError
   explicit IdxFile(const std::string& path);
 
-  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] const std::string& path() const { return file_.path(); }
   [[nodiscard]] const std::vector<std::int64_t>& shape() const { return shape_; }
 
   /// The next bytes. @throws DataError where the file ends before, or its gzip data is damaged
-  void read(std::span<std::uint8_t> out);
+  void read(std::span<std::uint8_t> out) { file_.read(out); }
 
   /// @throws DataError where bytes follow those that the header announces
-  void expect_end();
+  void expect_end() { file_.expect_end(); }
 
  private:
-  struct Close {
-    void operator()(gzFile_s* file) const { ::gzclose(file); }
-  };
-
   void read_header();
-  [[nodiscard]] int read_some(std::span<std::uint8_t> out);
   void check_length() const;
-  [[noreturn]] void refuse(const std::string& problem) const;
 
-  std::string path_;
-  std::unique_ptr<gzFile_s, Close> file_;
+  GzipFile file_;
   std::vector<std::int64_t> shape_;
 };
 
