@@ -5,8 +5,8 @@
 #   gondola::mpi     MPI 3, C interface
 #   gondola::hdf5    HDF5, C interface
 #   Boost::program_options  prometheus-cpp::core  httplib  spdlog::spdlog
-#   nlohmann_json::nlohmann_json  ZLIB::ZLIB  PNG::PNG  turbojpeg  webp  archive  lmdb  xxhash
-#   OpenSSL::Crypto  Threads::Threads
+#   nlohmann_json::nlohmann_json  ZLIB::ZLIB  PNG::PNG  turbojpeg  webp  archive  xxhash
+#   OpenSSL::Crypto  Threads::Threads  lmdb (tests)
 
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
@@ -42,6 +42,8 @@ import_with_pkg_config(xxhash libxxhash)
 import_with_pkg_config(turbojpeg libturbojpeg)
 import_with_pkg_config(webp libwebp)
 import_with_pkg_config(archive libarchive)
-import_with_pkg_config(lmdb lmdb)
+if(GONDOLA_TESTS) # they write what the importer of LSUN reads
+  import_with_pkg_config(lmdb lmdb)
+endif()
 
 include(GondolaTorch)
