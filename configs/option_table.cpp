@@ -112,8 +112,10 @@ void add_run_and_data(std::vector<Option>& options) {
             "or file order (none)."});
   data.add("block_images", &D::block_images, kMustAgree,
            {"Length of a run of neighbours under data.shuffle = blocks.", at_least(1), "images"});
-  data.add("cache", &D::cache, kMayDiffer,
-           {"Keep the images in memory: of the node, one copy (host), or of each GPU (device)."});
+  data.add(
+      "cache", &D::cache, kMayDiffer,
+      {"Keep the images in memory: of the node, one copy (host), or of each GPU (device); auto: "
+       "host where they come through HDF5 or over a network and fit in half of it, else none."});
   data.add("reader_threads", &D::reader_threads, kMayDiffer,
            {"Threads of each rank that read images ahead; 0: each batch is read when it is needed.",
             between(0, 1024), "threads"});

@@ -14,16 +14,16 @@ struct RunSection {
 };
 
 enum class Shuffle { kFull, kBlocks, kNone };
-enum class CacheKind { kNone, kHost, kDevice };
+enum class CacheKind { kNone, kHost, kDevice, kAuto };
 
 struct DataSection {
   std::string
       path;  ///< Dataset file, glob, comma-separated list, or synthetic:<images>x<C>x<H>x<W>.
   Shuffle shuffle = Shuffle::kFull;
   std::int64_t block_images = 1024;    ///< Run length of `blocks`, in images.
-  CacheKind cache = CacheKind::kNone;  ///< host: mapped and populated (one copy a node); device:
-                                       ///< one u8 copy a rank.
-  std::int64_t reader_threads = 2;     ///< pread threads of each rank.
+  CacheKind cache = CacheKind::kAuto;  ///< host: one copy a machine, in shared memory; device: one
+                                       ///< u8 copy a rank; auto: host or none, see choose_cache.
+  std::int64_t reader_threads = 2;     ///< Threads of each rank that read ahead.
   std::int64_t prefetch_batches = 2;   ///< Batches read ahead.
   std::string ledger;                  ///< File of step,epoch,position,image_id lines; empty: none.
 };

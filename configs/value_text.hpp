@@ -15,7 +15,7 @@ namespace gondola {
 
 /// The names of the enumerators, in their order.
 inline std::vector<std::string> names_of(Shuffle) { return {"full", "blocks", "none"}; }
-inline std::vector<std::string> names_of(CacheKind) { return {"none", "host", "device"}; }
+inline std::vector<std::string> names_of(CacheKind) { return {"none", "host", "device", "auto"}; }
 inline std::vector<std::string> names_of(Family) { return {"gon"}; }
 inline std::vector<std::string> names_of(DecoderKind) { return {"siren", "conv"}; }
 inline std::vector<std::string> names_of(ActivationKind) {

@@ -30,6 +30,14 @@ struct SourceInfo {
   std::vector<std::string> warnings;  ///< Sentences for the log: slow layouts and the like.
 };
 
+/// Where reading goes, the slowest last.
+enum class ImageStorage {
+  kMade,        ///< Nowhere: images are computed, or in memory.
+  kLocalBytes,  ///< Plain bytes on a disk of this machine, which its page cache keeps.
+  kPacked,      ///< Through HDF5.
+  kRemote,      ///< Over a network.
+};
+
 /// The images of one split, by id: 0..N-1. Made by open_source; read() may be called from any
 /// number of threads at once.
 class ImageSource {
@@ -48,6 +56,8 @@ class ImageSource {
 
   /// Images first..first+images-1 will be read soon: storage may begin to fetch them. Thread-safe.
   virtual void expect(std::int64_t first, std::int64_t images) const;
+
+  [[nodiscard]] virtual ImageStorage storage() const { return ImageStorage::kMade; }
 
   /// No image will be read again: what the page cache holds of them may go.
   virtual void forget() const;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <glob.h>
+#include <sys/vfs.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -9,6 +10,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -107,6 +109,18 @@ Scan scan_images(const DatasetFile& dataset, Split split) {
   }
   scan.checksum = checksum.hex();
   return scan;
+}
+
+/// Whether a file lies on a file system that other machines serve. Where that is unknown: no.
+bool is_remote(const std::string& path) {
+  // statfs(2): NFS, SMB, CIFS, Lustre, GPFS, Ceph, BeeGFS, 9p, FUSE (sshfs and the like).
+  constexpr std::uint32_t kRemoteTypes[] = {0x6969,     0x517B,     0xFF534D42, 0xFE534D42,
+                                            0x0BD00BD0, 0x47504653, 0x00C36400, 0x19830326,
+                                            0x01021997, 0x65735546};
+  struct ::statfs status {};
+  return ::statfs(path.c_str(), &status) == 0 &&
+         std::find(std::begin(kRemoteTypes), std::end(kRemoteTypes),
+                   static_cast<std::uint32_t>(status.f_type)) != std::end(kRemoteTypes);
 }
 
 /// Gathers what the shards of a set have in common, file by file.
@@ -461,6 +475,20 @@ void ShardSet::expect(std::int64_t first, std::int64_t images) const {
     }
     first += count;
   }
+}
+
+ImageStorage ShardSet::storage() const {
+  auto slowest = ImageStorage::kLocalBytes;
+  for (const Shard& shard : shards_) {
+    auto storage = ImageStorage::kLocalBytes;
+    if (is_remote(shard.path)) {
+      storage = ImageStorage::kRemote;
+    } else if (!shard.file) {
+      storage = ImageStorage::kPacked;
+    }
+    slowest = std::max(slowest, storage);
+  }
+  return slowest;
 }
 
 void ShardSet::forget() const {

@@ -46,6 +46,7 @@ class ShardSet final : public ImageSource {
   void read(std::span<const std::int64_t> ids, std::span<std::uint8_t> out) const override;
   void read_values(std::span<const std::int64_t> ids, std::span<float> out) const override;
   void expect(std::int64_t first, std::int64_t images) const override;
+  [[nodiscard]] ImageStorage storage() const override;
   void forget() const override;
 
   /// Fixes how images are read, where no trial shall decide.

@@ -8,6 +8,7 @@
 
 #include "configs/config_io.hpp"
 #include "configs/errors.hpp"
+#include "configs/option_table.hpp"
 #include "configs/option_text.hpp"
 #include "configs/validate_config.hpp"
 #include "data/batch_loader.hpp"
@@ -17,6 +18,7 @@
 #include "launch/commands/commands.hpp"
 #include "launch/device_binding.hpp"
 #include "launch/mpi_session.hpp"
+#include "launch/node_cache.hpp"
 #include "launch/rank_endpoints.hpp"
 #include "launch/run_folder.hpp"
 #include "launch/run_plan.hpp"
@@ -58,7 +60,7 @@ struct Sources {
 
 Sources open_sources(const DataSection& data) {
   Sources sources;
-  sources.train = open_source(data.path, Split::kTrain, data.cache);
+  sources.train = open_source(data.path, Split::kTrain, CacheKind::kNone);
   if (has_split(data.path, Split::kTest)) {
     sources.held_out = open_source(data.path, Split::kTest, CacheKind::kNone);
     if (shape_of(*sources.held_out) != sources.shape()) {
@@ -265,12 +267,14 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
   const auto communicator =
       make_communicator(binding.device, mpi.world(), progress, config.parallel.timeout_seconds);
 
-  const auto sources = open_sources(config.data);
+  auto sources = open_sources(config.data);
   const auto shape = sources.shape();
   check_image_size(config, shape.channels, shape.height, shape.width);
   require_a_batch(*sources.train, config.trainer.batch_size);
   compare_images(sources, control);
   config.latent.step_size = resolved_step_size(config, shape);
+  const auto cache = choose_cache(config.data.cache, *sources.train, control);
+  config.data.cache = cache.kind;
 
   Trainee trainee(config, *sources.train, shape, binding.device, *communicator);
   if (mpi.rank() == 0) {
@@ -279,10 +283,15 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
                     trainee.decoder->parameters().flat(), binding.description, mpi.size())) {
       std::printf("%s\n", line.c_str());
     }
+    std::printf("cache        %s (%s)\n", value_of(config, "data.cache").c_str(),
+                cache.reason.c_str());
   }
   if (loaded.dry_run) {
     if (mpi.rank() == 0) std::printf("dry run: nothing was trained or written\n");
     return static_cast<int>(ExitCode::kDone);
+  }
+  if (cache.kind == CacheKind::kHost) {
+    sources.train = cache_on_node(std::move(sources.train), mpi, control, progress);
   }
   read_initial_weights(config, trainee);
   if (!config.monitoring.token_file.empty()) {

@@ -6,10 +6,12 @@
 //       flat         images of rank 3;                floats    images of 32-bit floats;
 //       empty-test   a test split without images;     no-images a train split without its dataset;
 //       other-shape  test images [10, 1, 32, 32];     no-splits nothing at all;
-//       huge         declares more images than there are bytes for.
+//       huge         declares more images than there are bytes for;
+//       sparse       nothing is wrong, but that 21 GB of train images are a hole in the file.
 
 #include <cstdint>
 #include <cstdio>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,6 +40,35 @@ void declare_images(hid_t file, hsize_t images) {
                              H5Dclose);
 }
 
+/// A whole dataset file of 1,750,000 images 3x64x64 of zeros, which take no space on the disk.
+void write_sparse(hid_t root) {
+  const auto group = hdf5::create_group(root, "train");
+  const hsize_t shape[4] = {1'750'000, 3, 64, 64};
+  const hdf5::Handle space(H5Screate_simple(4, shape, nullptr), H5Sclose);
+  const hdf5::Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
+  H5Pset_alloc_time(creation.get(), H5D_ALLOC_TIME_EARLY);
+  H5Pset_fill_time(creation.get(), H5D_FILL_TIME_NEVER);
+  const hdf5::Handle dataset(H5Dcreate2(group.get(), "images", H5T_STD_U8LE, space.get(),
+                                        H5P_DEFAULT, creation.get(), H5P_DEFAULT),
+                             H5Dclose);
+  const std::vector<double> mean(3 * 64 * 64);
+  const std::vector<std::int64_t> mean_shape = {3, 64, 64};
+  hdf5::write_dataset<double>(group.get(), "mean_image", mean, mean_shape);
+  const std::vector<double> channels(3);
+  const std::vector<std::string> names = {"/train/images", "/train/mean_image"};
+  const std::vector<std::string> sums(2, "0123456789abcdef");
+  hdf5::write_attribute(root, "name", std::string("holes"));
+  hdf5::write_attribute(root, "recipe", std::string("none"));
+  hdf5::write_attribute(root, "channel_mean", std::span<const double>(channels));
+  hdf5::write_attribute(root, "channel_stddev", std::span<const double>(channels));
+  hdf5::write_attribute(root, "source_names", std::span<const std::string>(names).first(1));
+  hdf5::write_attribute(root, "source_sha256", std::span<const std::string>(sums).first(1));
+  hdf5::write_attribute(root, "checksum_names", std::span<const std::string>(names));
+  hdf5::write_attribute(root, "checksum_xxh3", std::span<const std::string>(sums));
+  hdf5::write_attribute(root, "format_version", std::int64_t{1});
+  hdf5::write_attribute(root, "format", std::string("gondola-dataset"));
+}
+
 bool make(const std::string& path, const std::string& kind) {
   auto file = hdf5::create_file(path);
   const auto root = file.get();
@@ -59,6 +90,8 @@ bool make(const std::string& path, const std::string& kind) {
     [[maybe_unused]] const auto group = hdf5::create_group(root, "train");
   } else if (kind == "huge") {
     declare_images(root, hsize_t{1} << 50);
+  } else if (kind == "sparse") {
+    write_sparse(root);
   } else if (kind != "no-splits") {
     return false;
   }
