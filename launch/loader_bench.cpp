@@ -1,5 +1,6 @@
 #include "launch/loader_bench.hpp"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -261,10 +262,89 @@ nlohmann::ordered_json warm_case(const RunConfig& config, const std::string& pat
           {"ratio_to_control", spread(mapping_is_better ? ratio_to_mapping : ratio_to_pread)}};
 }
 
+/// Drops the files of a dataset from the page cache. REQUIRES that this process maps none of it.
+/// @return the largest part of any that stayed there all the same
+double evict(const std::string& path) {
+  const auto set = ShardSet::open(path, Split::kTrain);
+  double left = 0;
+  for (const auto& shard : set->shards()) {
+    (void)::fsync(shard.file.get());  // pages that are not on the disk yet cannot go
+    (void)::posix_fadvise(shard.file.get(), 0, 0, POSIX_FADV_DONTNEED);
+    left = std::max(left, shard.mapping.resident_part());
+  }
+  return left;
+}
+
+/// Seconds to read the images of a dataset from its files in their order, in large pieces.
+double sequential_seconds(const std::string& path) {
+  const auto set = ShardSet::open(path, Split::kTrain);
+  std::vector<std::uint8_t> buffer(std::size_t{1} << 22);
+  const auto start = Clock::now();
+  for (const auto& shard : set->shards()) {
+    (void)::posix_fadvise(shard.file.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
+    const std::int64_t end = shard.offset_bytes + shard.images * set->image_bytes();
+    for (std::int64_t at = shard.offset_bytes; at < end;) {
+      const auto count = ::pread(shard.file.get(), buffer.data(), buffer.size(), at);
+      if (count <= 0) {
+        throw IoError("cannot read " + shard.path + " at byte " + std::to_string(at) + ": " +
+                      std::strerror(errno));
+      }
+      at += count;
+    }
+  }
+  return seconds_since(start);
+}
+
+/// One epoch of blocks from a file that is not in memory, against reading it from end to end.
+nlohmann::ordered_json cold_case(const RunConfig& config, const std::string& path) {
+  std::vector<double> own, sequential, ratios;
+  double left = 0;
+  std::int64_t epoch_images = 0, image_bytes = 0, threads = 0;
+  std::string image;
+  for (std::int64_t repeat = 0; repeat < config.bench.repeats; ++repeat) {
+    left = std::max(left, evict(path));
+    const double control = sequential_seconds(path);
+    left = std::max(left, evict(path));
+    const auto source = open_source(path, Split::kTrain, CacheKind::kNone);
+    threads = std::max<std::int64_t>(1, config.data.reader_threads) + 1;
+    const auto start = Clock::now();
+    BatchLoader loader(*source, options_of(config, {Shuffle::kBlocks, CacheKind::kNone, threads}));
+    const std::int64_t batches = loader.batches_per_epoch();
+    for (std::int64_t i = 0; i < batches; ++i) {
+      (void)loader.next();
+    }
+    const double mine = seconds_since(start);
+    epoch_images = batches * config.trainer.batch_size;
+    image_bytes = source->image_bytes();
+    image = shape_text(*source);
+    const double all = static_cast<double>(source->images());
+    own.push_back(static_cast<double>(epoch_images) / mine);
+    sequential.push_back(all / control);
+    ratios.push_back(own.back() / sequential.back());
+  }
+  return {{"bench", "loader"},
+          {"image", image},
+          {"images", epoch_images},
+          {"batch_size", config.trainer.batch_size},
+          {"shuffle", "blocks"},
+          {"block_images", config.data.block_images},
+          {"cache", "none"},
+          {"cache_state", "cold"},
+          {"left_in_page_cache", left},
+          {"threads", threads},
+          {"repeats", config.bench.repeats},
+          {"images_per_second", spread(own)},
+          {"bytes_per_second", median(own) * static_cast<double>(image_bytes)},
+          {"control", "sequential read"},
+          {"control_bytes_per_second", median(sequential) * static_cast<double>(image_bytes)},
+          {"ratio_to_control", spread(ratios)}};
+}
+
 void bench_dataset(const RunConfig& config, const std::string& path,
                    const std::function<void(const std::string&)>& print) {
+  require_a_batch(*ShardSet::open(path, Split::kTrain), config.trainer.batch_size);
+  const auto cold = cold_case(config, path);
   const RawImages raw(path);
-  require_a_batch(raw.set(), config.trainer.batch_size);
   for (const std::int64_t threads : {1, 2}) {
     for (const Shuffle shuffle : {Shuffle::kFull, Shuffle::kBlocks, Shuffle::kNone}) {
       for (const CacheKind cache : {CacheKind::kNone, CacheKind::kHost}) {
@@ -272,6 +352,7 @@ void bench_dataset(const RunConfig& config, const std::string& path,
       }
     }
   }
+  print(cold.dump());
 }
 
 }  // namespace

@@ -17,6 +17,9 @@ namespace gondola {
 /// loader's threads one is the one that takes the batches. `ratio_to_control` is taken to the
 /// better control.
 ///
+/// A last case reads an epoch of `blocks` from files that were dropped from the page cache, against
+/// reading these from end to end.
+///
 /// @param print gets one JSON object (a line) a case
 void bench_loader(const RunConfig& config, const std::function<void(const std::string&)>& print);
 
