@@ -68,7 +68,7 @@ void require_safe_hdf5(const std::string& path) {
     throw DataError(path +
                     " keeps its images in chunks or packed, which several threads cannot read "
                     "through the HDF5 library of this program, built without thread safety; "
-                    "rewrite it with h5repack -l CONTI -f NONE");
+                    "rewrite it with gondola import hdf5");
   }
 }
 
@@ -258,8 +258,7 @@ class SetBuilder {
         "through HDF5, " +
         std::to_string(rate) +
         " images/s in a first try and often 3 to 30 times slower than a plain run of bytes; "
-        "rewrite it with h5repack -l CONTI "
-        "-f NONE");
+        "rewrite it with gondola import hdf5");
   }
 
   Split split_;
