@@ -119,7 +119,11 @@ TEST(WorldSizeInvariance, siren_float64_over_300_steps) {
   expect_same(config_of(DecoderKind::kSiren, Precision::kFloat64), 300, 1e-10);
 }
 TEST(WorldSizeInvariance, siren_float32_over_50_steps) {
-  expect_same(config_of(DecoderKind::kSiren, Precision::kFloat32), 50, 1e-5);
+  // At 1e-3, ten times the published rate, Adam's first steps blow rounding up: latents part by
+  // 1e-6 to 2e-5, as the order of images has it. At this rate by less than 1e-6.
+  auto config = config_of(DecoderKind::kSiren, Precision::kFloat32);
+  config.optimizer.learning_rate = 3e-4;
+  expect_same(config, 50, 1e-5);
 }
 TEST(WorldSizeInvariance, conv_with_synchronised_batch_norm_float64_over_300_steps) {
   expect_same(config_of(DecoderKind::kConv, Precision::kFloat64), 300, 1e-10);
