@@ -1,8 +1,6 @@
 #include "data/images/image_fit.hpp"
 
-#include <cassert>
-#include <cmath>
-
+#include "configs/errors.hpp"
 #include "data/images/crop.hpp"
 
 namespace gondola {
@@ -47,7 +45,10 @@ PlanarImage to_colour(PlanarImage image) {
 
 PlanarImage ImageFit::apply(PlanarImage image) const {
   if (options_.channels != 0 && image.channels != options_.channels) {
-    assert(image.channels == 1 || image.channels == 3);
+    if (image.channels != 1 && image.channels != 3) {
+      throw DataError("images of " + std::to_string(image.channels) +
+                      " channels cannot be made grey or colour; leave --channels out");
+    }
     image = options_.channels == 1 ? to_grey(image) : to_colour(std::move(image));
   }
   if (options_.height == 0) return image;

@@ -28,7 +28,8 @@ class ImageFit {
  public:
   explicit ImageFit(const FitOptions& options) : options_(options) {}
 
-  /// Thread-safe. REQUIRES channels 1 or 3 where other channels are asked for.
+  /// Thread-safe. @throws DataError where other channels are asked for than an image of neither 1
+  /// nor 3 channels has
   [[nodiscard]] PlanarImage apply(PlanarImage image) const;
 
   /// What is done, in words; "" where nothing is.
