@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "configs/errors.hpp"
+#include "data/file_watch.hpp"
 
 namespace gondola {
 namespace {
@@ -103,8 +104,7 @@ void read_fully(int file, const std::string& path, std::int64_t offset,
                     std::strerror(errno));
     }
     if (count == 0) {
-      throw DataError(path + " ends at byte " + std::to_string(offset) +
-                      ", before its images do; it was cut while it was read: copy it again");
+      throw DataError(cut_file_text(path, offset));
     }
     offset += count;
     out = out.subspan(static_cast<std::size_t>(count));

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "configs/errors.hpp"
+#include "data/atomic_file.hpp"
 #include "data/bus_error.hpp"
 #include "data/checksum.hpp"
 #include "data/gather.hpp"
@@ -24,26 +25,6 @@
 namespace gondola {
 namespace {
 
-/// Reads `out.size()` bytes at an offset. @throws DataError (the file ends before), IoError
-void read_fully(const FileDescriptor& file, const std::string& path, std::int64_t offset,
-                std::span<std::uint8_t> out) {
-  while (!out.empty()) {
-    const ssize_t count = ::pread(file.get(), out.data(), out.size(), offset);
-    if (count < 0 && errno == EINTR) {
-      continue;
-    }
-    if (count < 0) {
-      throw IoError("cannot read " + path + " at byte " + std::to_string(offset) + ": " +
-                    std::strerror(errno));
-    }
-    if (count == 0) {
-      throw DataError(cut_file_text(path, offset));
-    }
-    offset += count;
-    out = out.subspan(static_cast<std::size_t>(count));
-  }
-}
-
 /// Whether pread at the offset gives the images that HDF5 gives: the first, the middle and the
 /// last.
 bool raw_bytes_agree(const DatasetFile& dataset, Split split, const FileDescriptor& file) {
@@ -52,7 +33,7 @@ bool raw_bytes_agree(const DatasetFile& dataset, Split split, const FileDescript
   std::vector<std::uint8_t> raw(through_hdf5.size());
   for (const std::int64_t image : {std::int64_t{0}, info.images / 2, info.images - 1}) {
     dataset.read_images(split, image, 1, through_hdf5);
-    read_fully(file, dataset.path(), info.offset_bytes + image * info.image_bytes(), raw);
+    read_fully(file.get(), dataset.path(), info.offset_bytes + image * info.image_bytes(), raw);
     if (raw != through_hdf5) {
       return false;
     }
@@ -322,7 +303,7 @@ void ShardSet::read_run(const Shard& shard, std::int64_t first, std::int64_t cou
                         std::span<std::uint8_t> out) const {
   if (shard.file) {
     const std::int64_t offset = shard.offset_bytes + first * image_bytes();
-    read_fully(shard.file, shard.path, offset, out);
+    read_fully(shard.file.get(), shard.path, offset, out);
     constexpr std::int64_t kEveryMilliseconds = 500;  // on a network it is not free
     shard.watch->check(shard.file, offset + count * image_bytes(), kEveryMilliseconds);
     return;
