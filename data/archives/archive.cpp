@@ -11,7 +11,6 @@
 #include <filesystem>
 #include <numeric>
 #include <optional>
-#include <unordered_map>
 
 #include "configs/errors.hpp"
 #include "data/file_descriptor.hpp"

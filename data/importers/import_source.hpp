@@ -41,8 +41,7 @@ struct ImportListing {
   }
 };
 
-/// What the importers are told. Those that have no use for a field refuse another value than its
-/// default.
+/// What the importers are told; each looks at its own fields alone.
 struct SourceOptions {
   std::vector<std::string> inputs = {};  ///< Files and folders, as on the command line.
   std::int64_t face_crop = 0;            ///< celeba: side of the square cut out; 0: 148.
