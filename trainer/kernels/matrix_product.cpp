@@ -1,0 +1,95 @@
+#include "trainer/kernels/matrix_product.hpp"
+
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace gondola {
+namespace {
+
+std::optional<c10::OperatorHandle> onednn_linear() {
+  static const auto handle =
+      c10::Dispatcher::singleton().findSchema({"mkldnn::_linear_pointwise", ""});
+  return handle;
+}
+
+/// a [n, k] weight [m, k]^T -> [n, m]
+torch::Tensor onednn_product(const torch::Tensor& a, const torch::Tensor& weight) {
+  std::vector<c10::IValue> stack = {
+      a, weight, c10::IValue(), "none", c10::List<std::optional<at::Scalar>>(), ""};
+  onednn_linear()->callBoxed(&stack);
+  return std::move(stack.front()).toTensor();
+}
+
+template <typename F>
+double best_gflops(double flops, const F& product) {
+  double best = 0;
+  for (int i = 0; i < 6; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    product();
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    best = std::max(best, flops / seconds.count() * 1e-9);
+  }
+  return best;
+}
+
+}  // namespace
+
+std::string name_of(ProductLibrary library) {
+  return library == ProductLibrary::kAten ? "aten" : "onednn";
+}
+
+bool is_available(ProductLibrary library) {
+  if (library == ProductLibrary::kAten) return true;
+  return at::globalContext().hasMKLDNN() && onednn_linear().has_value();
+}
+
+void MatrixProduct::multiply(const torch::Tensor& a, const torch::Tensor& weight,
+                             torch::Tensor& out) const {
+  if (rows_ == ProductLibrary::kOneDnn && a.scalar_type() == torch::kFloat32) {
+    out.copy_(onednn_product(a, weight));
+    return;
+  }
+  at::mm_out(out, a, weight.t());
+}
+
+void MatrixProduct::add_outer(const torch::Tensor& a, const torch::Tensor& b,
+                              torch::Tensor& sum) const {
+  if (sums_ == ProductLibrary::kOneDnn && a.scalar_type() == torch::kFloat32) {
+    sum.add_(onednn_product(a.t(), b.t()));
+    return;
+  }
+  sum.addmm_(a.t(), b);
+}
+
+ProductRates measure_products(ProductLibrary library) {
+  constexpr std::int64_t kRows = 784;
+  constexpr std::int64_t kWidth = 256;
+  constexpr double kFlops = 2.0 * kRows * kWidth * kWidth;
+  const at::NoGradGuard no_grad;
+  const auto a = torch::ones({kRows, kWidth}, torch::kFloat32);
+  const auto weight = torch::ones({kWidth, kWidth}, torch::kFloat32);
+  auto out = torch::empty_like(a);
+  auto sum = torch::zeros_like(weight);
+  const MatrixProduct product(library, library);
+  return {.rows = best_gflops(kFlops, [&] { product.multiply(a, weight, out); }),
+          .sums = best_gflops(kFlops, [&] { product.add_outer(a, out, sum); })};
+}
+
+MatrixProduct fastest_product() {
+  constexpr double kLead = 1.25;
+  if (!is_available(ProductLibrary::kOneDnn)) return {};
+  const auto aten = measure_products(ProductLibrary::kAten);
+  const auto onednn = measure_products(ProductLibrary::kOneDnn);
+  const auto choice = [](double ours, double theirs) {
+    return theirs > kLead * ours ? ProductLibrary::kOneDnn : ProductLibrary::kAten;
+  };
+  return {choice(aten.rows, onednn.rows), choice(aten.sums, onednn.sums)};
+}
+
+}  // namespace gondola

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <string>
+
+namespace gondola {
+
+/// Who multiplies float32 matrices on the CPU. MKL, which ATen asks, uses AVX2 at most on some
+/// vendors' processors, where oneDNN uses AVX-512 at twice the speed; elsewhere they are equal.
+enum class ProductLibrary {
+  kAten,    ///< at::mm
+  kOneDnn,  ///< mkldnn::_linear_pointwise, registered by libtorch but not a function of ATen
+};
+
+[[nodiscard]] std::string name_of(ProductLibrary library);
+
+/// Whether this libtorch has the library. oneDNN takes float32 only.
+[[nodiscard]] bool is_available(ProductLibrary library);
+
+/// The products of a layer, without gradients; two of them are a forward and a backward pass.
+/// Blocks have n rows.
+class MatrixProduct {
+ public:
+  MatrixProduct() = default;
+  MatrixProduct(ProductLibrary rows, ProductLibrary sums) : rows_(rows), sums_(sums) {}
+
+  /// out [n, m] = a [n, k] weight^T; weight [m, k].
+  void multiply(const torch::Tensor& a, const torch::Tensor& weight, torch::Tensor& out) const;
+  /// sum [m, k] += a^T b; a [n, m], b [n, k].
+  void add_outer(const torch::Tensor& a, const torch::Tensor& b, torch::Tensor& sum) const;
+
+  [[nodiscard]] ProductLibrary rows() const { return rows_; }
+  [[nodiscard]] ProductLibrary sums() const { return sums_; }
+
+ private:
+  ProductLibrary rows_ = ProductLibrary::kAten;
+  ProductLibrary sums_ = ProductLibrary::kAten;
+};
+
+/// GFLOP/s of multiply() and add_outer() with one library.
+struct ProductRates {
+  double rows = 0;
+  double sums = 0;
+};
+
+/// Measures (for some 10 ms) blocks of 784 rows and layers of 256 in float32: best of several.
+[[nodiscard]] ProductRates measure_products(ProductLibrary library);
+
+/// The faster library for each of the two. ATen's, unless another is faster by a quarter: a smaller
+/// lead could be noise, and a choice that changes from run to run would change the rounding.
+[[nodiscard]] MatrixProduct fastest_product();
+
+}  // namespace gondola

@@ -1,0 +1,49 @@
+#include "trainer/kernels/sine_loops.hpp"
+
+#include <ATen/Version.h>
+
+namespace gondola {
+
+#define GONDOLA_DECLARE_LOOPS(name)            \
+  namespace name {                             \
+  extern const SineLoops<float> kFloatLoops;   \
+  extern const SineLoops<double> kDoubleLoops; \
+  }
+GONDOLA_DECLARE_LOOPS(any_loops)
+#if defined(__x86_64__)
+GONDOLA_DECLARE_LOOPS(avx2_loops)
+GONDOLA_DECLARE_LOOPS(avx512_loops)
+#endif
+
+template <>
+const SineLoops<float>& sine_loops_for(const std::string& capability) {
+#if defined(__x86_64__)
+  if (capability == "AVX512") return avx512_loops::kFloatLoops;
+  if (capability == "AVX2") return avx2_loops::kFloatLoops;
+#else
+  (void)capability;
+#endif
+  return any_loops::kFloatLoops;
+}
+
+template <>
+const SineLoops<double>& sine_loops_for(const std::string& capability) {
+#if defined(__x86_64__)
+  if (capability == "AVX512") return avx512_loops::kDoubleLoops;
+  if (capability == "AVX2") return avx2_loops::kDoubleLoops;
+#else
+  (void)capability;
+#endif
+  return any_loops::kDoubleLoops;
+}
+
+template <typename T>
+const SineLoops<T>& sine_loops() {
+  static const SineLoops<T>& loops = sine_loops_for<T>(at::get_cpu_capability());
+  return loops;
+}
+
+template const SineLoops<float>& sine_loops();
+template const SineLoops<double>& sine_loops();
+
+}  // namespace gondola
