@@ -12,7 +12,7 @@
 
 #include "configs/errors.hpp"
 #include "data/hdf5_handle.hpp"
-#include "data/importers/helper_process.hpp"
+#include "data/helper_process.hpp"
 
 namespace gondola {
 namespace {

@@ -19,10 +19,17 @@ class ProcessLink {
  public:
   /// The other end is gone: its process has ended.
   struct Closed {};
+  /// The other end has been silent, or has taken nothing, for longer than the limit.
+  struct Silent {};
+  /// What came cannot be meant: the other end's memory is damaged.
+  struct Nonsense {};
 
   explicit ProcessLink(FileDescriptor socket) : socket_(std::move(socket)) {}
 
-  /// @throws Closed
+  /// From now on a wait of so many seconds throws Silent.
+  void limit_waits(double seconds);
+
+  /// @throws Closed, Silent
   void send(const void* bytes, std::size_t count);
   void receive(void* bytes, std::size_t count);
 
@@ -38,7 +45,8 @@ class ProcessLink {
     receive(&value, sizeof(value));
     return value;
   }
-  /// A vector or string of such values, after their number.
+  /// A vector or string of such values, after their number. @throws as receive(); Nonsense where
+  /// they would take more than kMostListBytes
   template <typename List>
   void put_list(const List& list) {
     put(list.size());
@@ -47,12 +55,16 @@ class ProcessLink {
   template <typename List>
   [[nodiscard]] List get_list() {
     List list;
-    list.resize(get<std::size_t>());
+    const auto count = get<std::size_t>();
+    if (count > kMostListBytes / sizeof(list[0])) throw Nonsense();
+    list.resize(count);
     receive(list.data(), list.size() * sizeof(list[0]));
     return list;
   }
 
  private:
+  static constexpr std::size_t kMostListBytes = std::size_t{1} << 32;
+
   FileDescriptor socket_;
 };
 
@@ -62,8 +74,13 @@ class ProcessLink {
 /// ends.
 class HelperProcess {
  public:
-  /// Before each answer the work calls begin_answer(). @throws IoError where there is no process
-  explicit HelperProcess(const std::function<void(ProcessLink&)>& work);
+  static constexpr double kLimitSeconds = 300;
+
+  /// Before each answer the work calls begin_answer().
+  /// @param limit_seconds of silence while an answer is awaited, after which the helper is given up
+  /// @throws IoError where there is no process
+  explicit HelperProcess(const std::function<void(ProcessLink&)>& work,
+                         double limit_seconds = kLimitSeconds);
   HelperProcess(const HelperProcess&) = delete;
   HelperProcess& operator=(const HelperProcess&) = delete;
   ~HelperProcess();
@@ -73,14 +90,17 @@ class HelperProcess {
 
   /// Sends a request with `ask`, then takes the answer with `take`.
   /// @param name what the helper reads, for messages
-  /// @throws the helper's Error; DataError where it crashed
+  /// @throws the helper's Error; DataError where it crashed, is silent for too long, or answers
+  /// nonsense
   void answer(const std::string& name, const std::function<void(ProcessLink&)>& ask,
               const std::function<void(ProcessLink&)>& take);
 
  private:
   /// Waits for the helper; its status as of waitpid.
   int wait() noexcept;
+  void kill() noexcept;
 
+  double limit_seconds_;
   pid_t process_ = -1;
   ProcessLink link_{FileDescriptor()};
 };
