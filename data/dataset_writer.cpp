@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "configs/errors.hpp"
+#include "data/image_blocks.hpp"
 
 namespace gondola {
 namespace {
@@ -195,20 +196,16 @@ void DatasetWriter::commit(std::span<const SourceFile> sources,
 }
 
 void DatasetWriter::sum_up(SplitState& parts) {
-  constexpr std::int64_t kBufferBytes = 1 << 22;
+  constexpr std::int64_t kBlockBytes = 1 << 22;
   constexpr std::int64_t kPixelsAtOnce = 1 << 16;  // whose squares have a sum below 2^32
-  const std::int64_t at_once = std::clamp<std::int64_t>(kBufferBytes / image_bytes(), 1,
-                                                        std::max<std::int64_t>(1, parts.planned));
   const std::int64_t plane = plan_.height * plan_.width;
-  std::vector<std::uint8_t> buffer(static_cast<std::size_t>(at_once * image_bytes()));
   Xxh3 checksum;
-  for (std::int64_t first = 0; first < parts.planned; first += at_once) {
-    const std::int64_t count = std::min(at_once, parts.planned - first);
-    const auto images = std::span(buffer).first(static_cast<std::size_t>(count * image_bytes()));
-    read_fully(descriptor_.get(), path_, parts.offset_bytes + first * image_bytes(), images);
-    checksum.update(images.data(), images.size());
-    const std::uint8_t* pixel = images.data();
-    for (std::int64_t image = 0; image < count; ++image) {
+  const auto read = [&](std::int64_t first, std::int64_t, std::span<std::uint8_t> block) {
+    read_fully(descriptor_.get(), path_, parts.offset_bytes + first * image_bytes(), block);
+  };
+  const auto add = [&](std::int64_t, std::span<const std::uint8_t> block) {
+    checksum.update(block.data(), block.size());
+    for (const std::uint8_t* pixel = block.data(); pixel != block.data() + block.size();) {
       std::uint64_t* sum = parts.sums.data();
       for (std::uint64_t& squares : parts.channel_squares) {
         for (std::int64_t begin = 0; begin < plane; begin += kPixelsAtOnce) {
@@ -224,7 +221,8 @@ void DatasetWriter::sum_up(SplitState& parts) {
         }
       }
     }
-  }
+  };
+  for_each_block(parts.planned, image_bytes(), kBlockBytes, read, add);
   parts.checksum = checksum.hex();
 }
 

@@ -8,6 +8,7 @@
 
 #include "configs/errors.hpp"
 #include "data/checksum.hpp"
+#include "data/image_blocks.hpp"
 #include "data/images/contact_sheet.hpp"
 #include "data/images/png.hpp"
 
@@ -15,17 +16,11 @@ namespace gondola {
 namespace {
 
 std::string images_checksum(const DatasetFile& file, Split split) {
-  const SplitInfo& info = *file.split(split);
-  const std::int64_t step =
-      std::clamp<std::int64_t>((1 << 24) / info.image_bytes(), 1, info.images);
-  std::vector<std::uint8_t> buffer(static_cast<std::size_t>(step * info.image_bytes()));
+  constexpr std::int64_t kBlockBytes = 1 << 24;
   Xxh3 sum;
-  for (std::int64_t first = 0; first < info.images; first += step) {
-    const std::int64_t count = std::min(step, info.images - first);
-    const auto part = std::span(buffer).first(static_cast<std::size_t>(count * info.image_bytes()));
-    file.read_images(split, first, count, part);
-    sum.update(part.data(), part.size());
-  }
+  for_each_block(file, split, kBlockBytes, [&](std::int64_t, std::span<const std::uint8_t> block) {
+    sum.update(block.data(), block.size());
+  });
   return sum.hex();
 }
 

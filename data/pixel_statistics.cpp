@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "data/checksum.hpp"
+#include "data/image_blocks.hpp"
 
 namespace gondola {
 namespace {
@@ -33,22 +34,18 @@ class Counter {
     const SplitInfo& info = *file.split(split);
     auto& channels = statistics_.splits.emplace_back(split).channels;
     channels.resize(static_cast<std::size_t>(info.channels));
-    const std::int64_t step =
-        std::clamp<std::int64_t>((1 << 22) / info.image_bytes(), 1, info.images);
-    std::vector<std::uint8_t> buffer(static_cast<std::size_t>(step * info.image_bytes()));
-    for (std::int64_t first = 0; first < info.images; first += step) {
-      const std::int64_t count = std::min(step, info.images - first);
-      const auto part =
-          std::span(buffer).first(static_cast<std::size_t>(count * info.image_bytes()));
-      file.read_images(split, first, count, part);
-      const std::uint8_t* pixel = part.data();
-      for (std::int64_t i = 0; i < count; ++i) {
-        note({split, first + i}, pixel, info.image_bytes());
-        for (ChannelCounts& channel : channels) {
-          for (std::int64_t p = 0; p < info.height * info.width; ++p) ++channel.counts[*pixel++];
-        }
-      }
-    }
+    constexpr std::int64_t kBlockBytes = 1 << 22;
+    for_each_block(
+        file, split, kBlockBytes, [&](std::int64_t image, std::span<const std::uint8_t> block) {
+          for (const std::uint8_t* pixel = block.data(); pixel != block.data() + block.size();) {
+            note({split, image++}, pixel, info.image_bytes());
+            for (ChannelCounts& channel : channels) {
+              for (std::int64_t p = 0; p < info.height * info.width; ++p) {
+                ++channel.counts[*pixel++];
+              }
+            }
+          }
+        });
   }
 
  private:
