@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cfenv>
 #include <csetjmp>
 
 namespace gondola {
@@ -23,11 +24,14 @@ class BusErrorGuard {
 
 /// Runs `action`, which reads mapped files. False where a page could not be read: the file was cut,
 /// or its disk or network failed. REQUIRES that nothing in `action` needs its destructor, takes a
-/// lock or allocates: the jump skips the rest of it.
+/// lock or allocates: the jump skips the rest of it. The caller's rounding mode, which `action` and
+/// the handler change, is given back.
 template <typename Action>
 [[nodiscard]] bool survives_bus_error(const Action& action) {
   BusErrorGuard guard;
+  const int rounding = std::fegetround();
   if (sigsetjmp(guard.jump(), /*savemask=*/0) != 0) {
+    std::fesetround(rounding);
     return false;
   }
   action();

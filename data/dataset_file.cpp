@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "configs/errors.hpp"
+#include "data/foreign_file.hpp"
 
 namespace gondola {
 namespace {
@@ -39,6 +40,10 @@ const char* split_name(Split split) { return split == Split::kTrain ? "train" : 
 
 DatasetFile::DatasetFile(const std::string& path) : path_(path), file_(hdf5::open_file(path)) {
   read_header();
+  if (!header_.native) {
+    open_foreign_splits();
+    return;
+  }
   open_split(Split::kTrain);
   open_split(Split::kTest);
   if (!splits_[0] && !splits_[1]) {
@@ -85,9 +90,6 @@ void DatasetFile::read_header() {
 }
 
 std::string DatasetFile::checksum_of(const std::string& dataset) const {
-  if (!header_.native) {
-    return "";
-  }
   const auto names = hdf5::read_strings_attribute(file_.get(), "checksum_names");
   const auto sums = hdf5::read_strings_attribute(file_.get(), "checksum_xxh3");
   const auto found = std::find(names.begin(), names.end(), dataset);
@@ -166,10 +168,30 @@ void DatasetFile::open_split(Split split) {
                         " where values from 0 to 1 are needed; import the data again");
     }
     info.mean_image_checksum = checksum_of(prefix + "mean_image");
-  } else if (header_.native) {
+  } else {
     refuse(path_, prefix + "mean_image is missing; import the data again");
   }
   splits_[static_cast<int>(split)] = std::move(open);
+}
+
+void DatasetFile::open_foreign_splits() {
+  const auto paths = find_foreign_images(file_.get());
+  for (const Split split : {Split::kTrain, Split::kTest}) {
+    const std::string& path = paths[static_cast<std::size_t>(split)];
+    if (path.empty()) continue;
+    OpenSplit open;
+    open.foreign_path = path;
+    open.foreign = std::make_unique<ForeignImages>(file_.get(), path);
+    const ForeignLayout& sizes = open.foreign->sizes();
+    open.info.images = sizes.images;
+    open.info.channels = sizes.channels;
+    open.info.height = sizes.height;
+    open.info.width = sizes.width;
+    open.info.offset_bytes = open.foreign->plain_offset_bytes();
+    open.info.contiguous = open.info.offset_bytes >= 0;
+    open.info.has_labels = !read_foreign_labels(file_.get(), path, sizes.images).empty();
+    splits_[static_cast<int>(split)] = std::move(open);
+  }
 }
 
 void DatasetFile::read_images(Split split, std::int64_t first, std::int64_t count,
@@ -182,6 +204,10 @@ void DatasetFile::read_images(Split split, std::int64_t first, std::int64_t coun
                       " were asked for but the split has " + std::to_string(info.images));
   }
   if (count == 0) {
+    return;
+  }
+  if (open.foreign) {
+    open.foreign->read_pixels(first, count, out);
     return;
   }
   hdf5::silence_errors();
@@ -204,6 +230,9 @@ std::vector<std::int64_t> DatasetFile::read_labels(Split split) const {
   const OpenSplit& open = splits_[static_cast<int>(split)].value();
   if (!open.info.has_labels) {
     return {};
+  }
+  if (open.foreign) {
+    return read_foreign_labels(file_.get(), open.foreign_path, open.info.images);
   }
   return hdf5::read_dataset<std::int64_t>(open.group.get(), "labels");
 }

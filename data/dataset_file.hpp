@@ -1,11 +1,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "data/foreign_images.hpp"
 #include "data/hdf5_handle.hpp"
 #include "data/image_source.hpp"
 
@@ -35,9 +37,9 @@ struct DatasetHeader {
 struct SplitInfo {
   std::int64_t images = 0, channels = 0, height = 0, width = 0;
   bool has_labels = false;
-  bool contiguous = false;         ///< The images are one run of bytes in the file ...
+  bool contiguous = false;         ///< The pixels are one run of bytes in the file ...
   std::int64_t offset_bytes = -1;  ///< ... that starts here.
-  std::vector<double> mean_image;  ///< [C, H, W] in [0, 1]; empty in a foreign file without one.
+  std::vector<double> mean_image;  ///< [C, H, W] in [0, 1]; empty in a foreign file.
   std::string images_checksum;     ///< XXH3 in hexadecimal; empty in a foreign file.
   std::string labels_checksum;
   std::string mean_image_checksum;
@@ -47,8 +49,12 @@ struct SplitInfo {
 
 /// An open dataset file, held against the format and its own length before any image is read.
 ///
-/// A foreign file, one without our `format` attribute, is accepted where it holds
-/// /train/images or /test/images, bytes [N, C, H, W]; labels and mean image are then optional.
+/// A foreign file, one without our `format` attribute, is accepted where ForeignImages can read
+/// what find_foreign_images finds in it; its pixels are then those that `gondola import hdf5`
+/// makes.
+///
+/// HDF5 itself crashes on some damaged files that were made for versions before 1.8; see
+/// scan_foreign.
 class DatasetFile {
  public:
   /// @throws MissingInputError, IoError, DataError (one sentence that names the path and the cure)
@@ -59,7 +65,7 @@ class DatasetFile {
   /// Null where the file has no such split.
   [[nodiscard]] const SplitInfo* split(Split split) const;
 
-  /// Reads images [first, first+count) through HDF5. Not thread-safe.
+  /// Reads the pixels of images [first, first+count) through HDF5. Not thread-safe.
   /// REQUIRES the split and count*image_bytes() bytes of `out`. @throws DataError
   void read_images(Split split, std::int64_t first, std::int64_t count,
                    std::span<std::uint8_t> out) const;
@@ -70,12 +76,15 @@ class DatasetFile {
  private:
   void read_header();
   void open_split(Split split);
+  void open_foreign_splits();
   [[nodiscard]] std::string checksum_of(const std::string& dataset) const;
 
   struct OpenSplit {
     SplitInfo info;
-    hdf5::Handle group;
-    hdf5::Handle images;
+    hdf5::Handle group;                      ///< Of a file of ours ...
+    hdf5::Handle images;                     ///< ... and its images.
+    std::unique_ptr<ForeignImages> foreign;  ///< Those of another program's file ...
+    std::string foreign_path;                ///< ... and where they lie in it.
   };
 
   std::string path_;

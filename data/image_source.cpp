@@ -4,6 +4,7 @@
 
 #include "configs/errors.hpp"
 #include "data/dataset_file.hpp"
+#include "data/expand_paths.hpp"
 #include "data/image_cache.hpp"
 #include "data/pixel_values.hpp"
 #include "data/shard_set.hpp"

@@ -1,15 +1,12 @@
 #include "data/shard_set.hpp"
 
 #include <fcntl.h>
-#include <glob.h>
 #include <sys/vfs.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cmath>
 #include <cstring>
-#include <filesystem>
 #include <iterator>
 #include <limits>
 #include <utility>
@@ -17,80 +14,14 @@
 #include "configs/errors.hpp"
 #include "data/atomic_file.hpp"
 #include "data/bus_error.hpp"
-#include "data/checksum.hpp"
+#include "data/expand_paths.hpp"
 #include "data/gather.hpp"
 #include "data/pixel_values.hpp"
 #include "data/sample_order.hpp"
+#include "data/shard_builder.hpp"
 
 namespace gondola {
 namespace {
-
-/// Whether pread at the offset gives the images that HDF5 gives: the first, the middle and the
-/// last.
-bool raw_bytes_agree(const DatasetFile& dataset, Split split, const FileDescriptor& file) {
-  const SplitInfo& info = *dataset.split(split);
-  std::vector<std::uint8_t> through_hdf5(static_cast<std::size_t>(info.image_bytes()));
-  std::vector<std::uint8_t> raw(through_hdf5.size());
-  for (const std::int64_t image : {std::int64_t{0}, info.images / 2, info.images - 1}) {
-    dataset.read_images(split, image, 1, through_hdf5);
-    read_fully(file.get(), dataset.path(), info.offset_bytes + image * info.image_bytes(), raw);
-    if (raw != through_hdf5) {
-      return false;
-    }
-  }
-  return true;
-}
-
-/// Reader threads go through HDF5 beside the main thread's checkpoints and test images: a library
-/// built without thread safety would break either. @throws DataError
-void require_safe_hdf5(const std::string& path) {
-  hbool_t safe = false;
-  if (H5is_library_threadsafe(&safe) < 0 || !safe) {
-    throw DataError(path +
-                    " keeps its images in chunks or packed, which several threads cannot read "
-                    "through the HDF5 library of this program, built without thread safety; "
-                    "rewrite it with gondola import hdf5");
-  }
-}
-
-/// Images per second through HDF5, from a few images spread over the file.
-double hdf5_rate(const DatasetFile& dataset, Split split) {
-  const SplitInfo& info = *dataset.split(split);
-  constexpr std::int64_t kSamples = 8;
-  std::vector<std::uint8_t> image(static_cast<std::size_t>(info.image_bytes()));
-  const auto start = std::chrono::steady_clock::now();
-  for (std::int64_t i = 0; i < kSamples; ++i) {
-    dataset.read_images(split, i * 7919 % info.images, 1, image);
-  }
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  return static_cast<double>(kSamples) / std::max(seconds.count(), 1e-9);
-}
-
-/// What a foreign file does not store: sums of each pixel and the checksum, by reading it all once.
-struct Scan {
-  std::vector<std::uint64_t> sums;  ///< [C*H*W]
-  std::string checksum;
-};
-
-Scan scan_images(const DatasetFile& dataset, Split split) {
-  const SplitInfo& info = *dataset.split(split);
-  const std::int64_t step =
-      std::clamp<std::int64_t>((1 << 24) / info.image_bytes(), 1, info.images);
-  std::vector<std::uint8_t> buffer(static_cast<std::size_t>(step * info.image_bytes()));
-  Scan scan{std::vector<std::uint64_t>(static_cast<std::size_t>(info.image_bytes())), ""};
-  Xxh3 checksum;
-  for (std::int64_t first = 0; first < info.images; first += step) {
-    const std::int64_t count = std::min(step, info.images - first);
-    const auto part = std::span(buffer).first(static_cast<std::size_t>(count * info.image_bytes()));
-    dataset.read_images(split, first, count, part);
-    checksum.update(part.data(), part.size());
-    for (std::size_t i = 0; i < part.size(); ++i) {
-      scan.sums[i % scan.sums.size()] += part[i];
-    }
-  }
-  scan.checksum = checksum.hex();
-  return scan;
-}
 
 /// Whether a file lies on a file system that other machines serve. Where that is unknown: no.
 bool is_remote(const std::string& path) {
@@ -104,183 +35,13 @@ bool is_remote(const std::string& path) {
                    static_cast<std::uint32_t>(status.f_type)) != std::end(kRemoteTypes);
 }
 
-/// Gathers what the shards of a set have in common, file by file.
-class SetBuilder {
- public:
-  SetBuilder(std::string list, Split split) : split_(split) { info_.name = std::move(list); }
-
-  void add(const std::string& path) {
-    const auto status = stat_of(path);
-    auto dataset = std::make_unique<DatasetFile>(path);
-    const SplitInfo* split = dataset->split(split_);
-    if (split == nullptr) {
-      return;
-    }
-    check_same(path, *split);
-    add_images(*dataset, *split);
-    add_shard(path, std::move(dataset), status);
-  }
-
-  SourceInfo finish_info() {
-    for (const std::uint64_t sum : sums_) {
-      info_.mean_image.push_back(static_cast<double>(sum) /
-                                 (255.0 * static_cast<double>(info_.images)));
-    }
-    info_.fingerprint = fingerprint_.value();
-    info_.name += std::string(" (") + split_name(split_) + ")";
-    return std::move(info_);
-  }
-
-  std::vector<ShardSet::Shard> shards;
-
- private:
-  void check_same(const std::string& path, const SplitInfo& split) {
-    if (shards.empty()) {
-      info_.channels = split.channels;
-      info_.height = split.height;
-      info_.width = split.width;
-      labelled_ = split.has_labels;
-      sums_.assign(static_cast<std::size_t>(split.image_bytes()), 0);
-      return;
-    }
-    const auto text = [](std::int64_t c, std::int64_t h, std::int64_t w) {
-      return std::to_string(c) + "x" + std::to_string(h) + "x" + std::to_string(w);
-    };
-    const std::string mine = text(split.channels, split.height, split.width);
-    const std::string theirs = text(info_.channels, info_.height, info_.width);
-    if (mine != theirs) {
-      throw DataError(path + " has images of " + mine + " but " + shards.front().path +
-                      " of the same dataset has " + theirs + "; import them at one size");
-    }
-    if (split.has_labels != labelled_) {
-      throw DataError((labelled_ ? path : shards.front().path) + " has no labels but " +
-                      (labelled_ ? shards.front().path : path) +
-                      " of the same dataset has; import all shards alike");
-    }
-  }
-
-  void add_images(const DatasetFile& dataset, const SplitInfo& split) {
-    std::string checksum = split.images_checksum;
-    std::string label_checksum = split.labels_checksum;
-    const std::vector<std::int64_t> labels = dataset.read_labels(split_);
-    if (split.mean_image.empty() || checksum.empty()) {
-      warn_scanned(dataset);
-      const Scan scan = scan_images(dataset, split_);
-      checksum = scan.checksum;
-      std::transform(sums_.begin(), sums_.end(), scan.sums.begin(), sums_.begin(), std::plus<>());
-    } else {
-      // Undoing the division gives the integer sums again, so shards add up to what one file has.
-      const double scale = 255.0 * static_cast<double>(split.images);
-      for (std::size_t i = 0; i < sums_.size(); ++i) {
-        sums_[i] += static_cast<std::uint64_t>(std::llround(split.mean_image[i] * scale));
-      }
-    }
-    if (label_checksum.empty()) {
-      Xxh3 sum;
-      sum.update(labels.data(), labels.size() * sizeof(std::int64_t));
-      label_checksum = sum.hex();
-    }
-    const std::string identity = std::to_string(split.images) + "," +
-                                 std::to_string(split.channels) + "," +
-                                 std::to_string(split.height) + "," + std::to_string(split.width) +
-                                 "," + checksum + "," + label_checksum + ";";
-    fingerprint_.update(identity.data(), identity.size());
-    info_.labels.insert(info_.labels.end(), labels.begin(), labels.end());
-  }
-
-  void add_shard(const std::string& path, std::unique_ptr<DatasetFile> dataset,
-                 const struct ::stat& status) {
-    const SplitInfo& split = *dataset->split(split_);
-    ShardSet::Shard shard;
-    shard.path = path;
-    shard.first_id = info_.images;
-    shard.images = split.images;
-    shard.offset_bytes = split.offset_bytes;
-    info_.images += split.images;
-    if (split.contiguous) {
-      shard.file = FileDescriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-      if (!shard.file) {
-        throw IoError("cannot open " + path + ": " + std::strerror(errno) +
-                      (errno == EMFILE ? "; raise `ulimit -n` or merge shards" : ""));
-      }
-    }
-    if (!split.contiguous || !raw_bytes_agree(*dataset, split_, shard.file)) {
-      require_safe_hdf5(path);
-      warn_slow(*dataset);
-      shard.file.close();
-      shard.hdf5 = std::move(dataset);
-    } else {
-      shard.watch = std::make_unique<FileWatch>(path, shard.file, status);
-      shard.mapping =
-          MappedFile(shard.file, shard.offset_bytes, shard.images * split.image_bytes());
-    }
-    shards.push_back(std::move(shard));
-  }
-
-  /// One sentence for the whole set, for the first file that had to be read.
-  void warn_scanned(const DatasetFile& dataset) {
-    if (std::exchange(warned_scanned_, true)) {
-      return;
-    }
-    info_.warnings.push_back(dataset.path() +
-                             " stores no mean image and checksums, so it (and any shard like it) "
-                             "was read in full to make them; import it to open it faster");
-  }
-
-  /// One sentence for the whole set, for its first slow file.
-  void warn_slow(const DatasetFile& dataset) {
-    if (std::exchange(warned_slow_, true)) {
-      return;
-    }
-    const auto rate = static_cast<std::int64_t>(hdf5_rate(dataset, split_));
-    info_.warnings.push_back(
-        dataset.path() +
-        " keeps its images in chunks or packed, so one thread at a time reads them "
-        "through HDF5, " +
-        std::to_string(rate) +
-        " images/s in a first try and often 3 to 30 times slower than a plain run of bytes; "
-        "rewrite it with gondola import hdf5");
-  }
-
-  Split split_;
-  SourceInfo info_;
-  bool labelled_ = false;
-  bool warned_scanned_ = false;
-  bool warned_slow_ = false;
-  std::vector<std::uint64_t> sums_;
-  Xxh3 fingerprint_;
-};
-
 }  // namespace
-
-std::vector<std::string> expand_paths(const std::string& list) {
-  std::vector<std::string> paths;
-  for (std::size_t begin = 0; begin <= list.size();) {
-    const std::size_t end = std::min(list.find(',', begin), list.size());
-    const std::string item = list.substr(begin, end - begin);
-    begin = end + 1;
-    if (item.find_first_of("*?[") == std::string::npos || std::filesystem::exists(item)) {
-      paths.push_back(item);
-      continue;
-    }
-    glob_t found{};
-    const int result = ::glob(item.c_str(), 0, nullptr, &found);
-    for (std::size_t i = 0; i < found.gl_pathc; ++i) {
-      paths.emplace_back(found.gl_pathv[i]);
-    }
-    ::globfree(&found);
-    if (result != 0) {
-      throw MissingInputError("no file fits " + item + "; check the path");
-    }
-  }
-  return paths;
-}
 
 ShardSet::ShardSet(SourceInfo info, Split split, std::vector<Shard> shards)
     : ImageSource(std::move(info)), split_(split), shards_(std::move(shards)) {}
 
 std::unique_ptr<ShardSet> ShardSet::open(const std::string& list, Split split) {
-  SetBuilder builder(list, split);
+  ShardBuilder builder(list, split);
   for (const std::string& path : expand_paths(list)) {
     builder.add(path);
   }

@@ -15,18 +15,13 @@
 
 namespace gondola {
 
-/// Splits a comma-separated list of files and globs into file names; those of a glob are sorted.
-/// @throws MissingInputError where a name or glob fits no file
-[[nodiscard]] std::vector<std::string> expand_paths(const std::string& list);
-
 /// One split of one or more dataset files with equal C, H, W; ids run through the files in order.
 /// Files without the split are passed over.
 ///
-/// Where a file holds its images as one run of bytes, they are read past HDF5, after the first,
-/// middle and last have been held against what HDF5 reads: by pread, or, where the page cache holds
-/// nearly all of them and a trial says that it is faster, from a mapping. The trial is repeated
-/// once an epoch. Other files go through HDF5, one thread at a time, with a warning, where the HDF5
-/// library is thread-safe.
+/// Where a file holds its pixels as one run of bytes, they are read past HDF5: by pread, or, where
+/// the page cache holds nearly all of them and a trial says that it is faster, from a mapping. The
+/// trial is repeated once an epoch. Other files go through HDF5, one thread at a time, where the
+/// HDF5 library is thread-safe, with a warning that tells how much slower that is.
 class ShardSet final : public ImageSource {
  public:
   /// Where a file's images lie. Image i of the file has the id first_id + i.

@@ -191,16 +191,27 @@ TEST_F(DatasetFiles, a_damaged_file_never_crashes_the_reader) {
   EXPECT_GT(refused, 0);
 }
 
-TEST_F(DatasetFiles, images_of_another_rank_type_or_count_are_refused) {
-  EXPECT_THAT(
-      refusal(make_foreign("rank.h5", {5, 28, 28})),
-      AllOf(HasSubstr("/train/images"), HasSubstr("[5, 28, 28]"), HasSubstr("[N, C, H, W]")));
-  EXPECT_THAT(refusal(make_foreign("type.h5", {5, 1, 4, 4}, H5T_NATIVE_FLOAT)),
-              AllOf(HasSubstr("32-bit floating-point"), HasSubstr("8-bit unsigned")));
-  EXPECT_THAT(refusal(make_foreign("sign.h5", {5, 1, 4, 4}, H5T_NATIVE_INT8)),
-              HasSubstr("8-bit signed integers"));
+TEST_F(DatasetFiles, foreign_images_of_another_rank_or_count_are_refused) {
+  EXPECT_THAT(refusal(make_foreign("rank.h5", {5, 28})),
+              AllOf(HasSubstr("/train/images"), HasSubstr("5x28"), HasSubstr("3 dimensions or 4")));
   EXPECT_THAT(refusal(make_foreign("none.h5", {0, 1, 4, 4}, H5T_NATIVE_UINT8)),
-              AllOf(HasSubstr("train split is empty"), HasSubstr("[0, 1, 4, 4]")));
+              AllOf(HasSubstr("/train/images"), HasSubstr("is empty"), HasSubstr("0x1x4x4")));
+}
+
+TEST_F(DatasetFiles, images_of_our_own_of_another_rank_or_type_are_refused) {
+  const auto with_images = [&](const char* name, auto values, std::vector<std::int64_t> shape) {
+    const std::string path = make_dataset(name, 4);
+    auto file = hdf5::open_file_for_writing(path);
+    const auto group = hdf5::open_group(file.get(), "train");
+    H5Ldelete(group.get(), "images", H5P_DEFAULT);
+    hdf5::write_dataset<typename decltype(values)::value_type>(group.get(), "images", values,
+                                                               shape);
+    return path;
+  };
+  EXPECT_THAT(refusal(with_images("rank.h5", std::vector<std::uint8_t>(96), {4, 24})),
+              AllOf(HasSubstr("/train/images"), HasSubstr("[4, 24]"), HasSubstr("[N, C, H, W]")));
+  EXPECT_THAT(refusal(with_images("type.h5", std::vector<float>(96), {4, 2, 3, 4})),
+              AllOf(HasSubstr("32-bit floating-point"), HasSubstr("8-bit unsigned")));
 }
 
 TEST_F(DatasetFiles, images_without_stored_bytes_are_refused) {
@@ -234,9 +245,9 @@ TEST_F(DatasetFiles, sizes_beyond_any_use_are_refused_before_memory_is_taken) {
     return in_folder(name);
   };
   EXPECT_THAT(refusal(claim("large.h5", {1, 2, 16384, 16384})),
-              AllOf(HasSubstr("[1, 2, 16384, 16384]"), HasSubstr("268435456 bytes")));
+              AllOf(HasSubstr("1x2x16384x16384"), HasSubstr("268435456 bytes")));
   EXPECT_THAT(refusal(claim("many.h5", {(1 << 28) + 1, 1, 1, 1})),
-              AllOf(HasSubstr("[268435457, 1, 1, 1]"), HasSubstr("268435456 images")));
+              AllOf(HasSubstr("268435457x1x1x1"), HasSubstr("268435456 images")));
   EXPECT_NO_THROW(DatasetFile(claim("largest.h5", {1, 1, 16384, 16384})));
 }
 
@@ -281,13 +292,13 @@ TEST_F(DatasetFiles, links_into_other_files_are_not_followed) {
   EXPECT_THAT(
       refusal(with_links("group.h5", [&](hid_t file) { external(file, "train", "/train"); })),
       AllOf(HasSubstr("group train"), HasSubstr("group.h5"), HasSubstr("into another file")));
-  EXPECT_THAT(
-      refusal(with_links("data.h5",
-                         [&](hid_t file) {
-                           const auto group = hdf5::create_group(file, "train");
-                           external(group.get(), "images", "/train/images");
-                         })),
-      AllOf(HasSubstr("dataset images"), HasSubstr("data.h5"), HasSubstr("into another file")));
+  EXPECT_THAT(refusal(with_links("data.h5",
+                                 [&](hid_t file) {
+                                   const auto group = hdf5::create_group(file, "train");
+                                   external(group.get(), "images", "/train/images");
+                                 })),
+              AllOf(HasSubstr("dataset /train/images"), HasSubstr("data.h5"),
+                    HasSubstr("into another file")));
   EXPECT_THAT(refusal(with_links("detour.h5",
                                  [&](hid_t file) {
                                    external(file, "other", "/");

@@ -70,9 +70,9 @@ class BadInputTest(TrainingTest):
                 (self.folder / "text.h5", 65, ("text.h5", "not an HDF5 file")),
                 (self.folder, 65, (self.folder,)),
                 (truncated, 65, ("truncated.h5", "truncated")),
-                (self.make("flat"), 65, ("[40, 28, 28]", "[N, C, H, W]")),
-                (self.make("floats"), 65, ("32-bit floating-point", "8-bit unsigned")),
-                (self.make("empty-test"), 65, ("test split is empty",)),
+                (self.make("flat"), 65, ("/train/images", "40x784")),
+                (self.make("floats"), 65, ("image 3", "-0.5", "place 30")),
+                (self.make("empty-test"), 65, ("/test/images", "is empty")),
                 (self.make("no-images"), 65, ("/train/images is missing",)),
                 (self.make("no-splits"), 65, ("no-splits.h5",)),
                 (self.make("huge"), 65, ("huge.h5",)),
@@ -194,7 +194,7 @@ class BadInputTest(TrainingTest):
 
     def test_inspect(self):
         self.refuse(66, "inspect", "absent.h5", says=("absent.h5",))
-        self.refuse(65, "inspect", self.make("flat"), says=("[40, 28, 28]",))
+        self.refuse(65, "inspect", self.make("flat"), says=("40x784",))
 
     def test_a_metrics_port_that_is_taken_is_a_warning(self):
         with socket.socket() as taken:

@@ -3,7 +3,7 @@
 //   make_dataset FILE KIND
 //
 // KIND: good         train and test images [40, 1, 28, 28] and [10, 1, 28, 28] of bytes;
-//       flat         images of rank 3;                floats    images of 32-bit floats;
+//       flat         images of rank 2;                floats    fractions, one of them below 0;
 //       empty-test   a test split without images;     no-images a train split without its dataset;
 //       other-shape  test images [10, 1, 32, 32];     no-splits nothing at all;
 //       huge         declares more images than there are bytes for;
@@ -77,9 +77,16 @@ bool make(const std::string& path, const std::string& kind) {
     write_images<std::uint8_t>(root, "train", train);
     write_images<std::uint8_t>(root, "test", {10, 1, 28, 28});
   } else if (kind == "flat") {
-    write_images<std::uint8_t>(root, "train", {40, 28, 28});
+    write_images<std::uint8_t>(root, "train", {40, 784});
   } else if (kind == "floats") {
     write_images<float>(root, "train", train);
+    const float below = -0.5F;
+    const auto images = hdf5::open_dataset(root, "train/images");
+    const hdf5::Handle all(H5Dget_space(images.get()), H5Sclose),
+        one(H5Screate(H5S_SCALAR), H5Sclose);
+    const hsize_t place[4] = {3, 0, 1, 2};
+    H5Sselect_elements(all.get(), H5S_SELECT_SET, 1, place);
+    H5Dwrite(images.get(), H5T_NATIVE_FLOAT, one.get(), all.get(), H5P_DEFAULT, &below);
   } else if (kind == "empty-test") {
     write_images<std::uint8_t>(root, "train", train);
     write_images<std::uint8_t>(root, "test", {0, 1, 28, 28});
