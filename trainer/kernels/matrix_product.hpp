@@ -25,8 +25,10 @@ class MatrixProduct {
   MatrixProduct() = default;
   MatrixProduct(ProductLibrary rows, ProductLibrary sums) : rows_(rows), sums_(sums) {}
 
-  /// out [n, m] = a [n, k] weight^T; weight [m, k].
-  void multiply(const torch::Tensor& a, const torch::Tensor& weight, torch::Tensor& out) const;
+  /// a [n, k] weight^T -> [n, m]; weight [m, k]. @param space [n, m], where the result lies unless
+  /// the library brings its own memory.
+  [[nodiscard]] torch::Tensor multiply(const torch::Tensor& a, const torch::Tensor& weight,
+                                       torch::Tensor space) const;
   /// sum [m, k] += a^T b; a [n, m], b [n, k].
   void add_outer(const torch::Tensor& a, const torch::Tensor& b, torch::Tensor& sum) const;
 

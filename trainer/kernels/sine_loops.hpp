@@ -9,10 +9,11 @@ namespace gondola {
 /// row-major [rows, width] and do not overlap; sums are added to.
 template <typename T>
 struct SineLoops {
-  /// x += bias; then cosine = cos x and x = sin x, together. Where |x| < 1e4 within 2 units in the
-  /// last place of results beyond 1/1000 (below, 2^-33 in float and 2^-62 in double); beyond, the
-  /// C library's. bias [width]
-  void (*sine)(std::int64_t rows, std::int64_t width, const T* bias, T* x, T* cosine);
+  /// sine = sin(x + bias) and cosine = cos(x + bias), together. Where |x + bias| < 1e4 within 2
+  /// units in the last place of results beyond 1/1000 (below, 2^-33 in float and 2^-62 in double);
+  /// beyond, the C library's. bias [width]
+  void (*sine)(std::int64_t rows, std::int64_t width, const T* bias, const T* x, T* sine,
+               T* cosine);
 
   /// sine = sin(p_row + q) by angle addition, from the sines and cosines of p [rows, width] and of
   /// q [width]. Where p and q are large it is more exact than the sine of their rounded sum.

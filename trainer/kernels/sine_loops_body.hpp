@@ -72,34 +72,37 @@ inline void library_sincos(double x, double& s, double& c) {
 }
 
 template <typename T>
-void sine(std::int64_t rows, std::int64_t width, const T* __restrict bias, T* __restrict x,
-          T* __restrict cosine) {
+void sine(std::int64_t rows, std::int64_t width, const T* __restrict bias, const T* __restrict x,
+          T* __restrict sine, T* __restrict cosine) {
   using C = Constants<T>;
   using Bits = typename C::Bits;
-  for (std::int64_t row = 0; row < rows; ++row, x += width, cosine += width) {
+  for (std::int64_t row = 0; row < rows; ++row, x += width, sine += width, cosine += width) {
     Bits largest = 0;  // as bits, which are ordered as the magnitudes are and put NaN on top
     GONDOLA_VECTORISE
     for (std::int64_t j = 0; j < width; ++j) {
-      x[j] += bias[j];
-      const Bits magnitude = __builtin_bit_cast(Bits, x[j]) & C::kMagnitude;
+      const T t = x[j] + bias[j];
+      const Bits magnitude = __builtin_bit_cast(Bits, t) & C::kMagnitude;
       largest = magnitude > largest ? magnitude : largest;
     }
     if (largest >= __builtin_bit_cast(Bits, C::kLargest)) {
-      for (std::int64_t j = 0; j < width; ++j) library_sincos(x[j], x[j], cosine[j]);
+      for (std::int64_t j = 0; j < width; ++j) {
+        library_sincos(x[j] + bias[j], sine[j], cosine[j]);
+      }
       continue;
     }
     GONDOLA_VECTORISE
     for (std::int64_t j = 0; j < width; ++j) {
-      const T rounded = x[j] * static_cast<T>(0.63661977236758134308) + C::kRound;
+      const T t = x[j] + bias[j];
+      const T rounded = t * static_cast<T>(0.63661977236758134308) + C::kRound;
       const Bits quadrant = __builtin_bit_cast(Bits, rounded);
       const T q = rounded - C::kRound;
-      const T r = ((x[j] - q * C::kPi2[0]) - q * C::kPi2[1]) - q * C::kPi2[2];
+      const T r = ((t - q * C::kPi2[0]) - q * C::kPi2[1]) - q * C::kPi2[2];
       const T s = C::sine(r, r * r);
       const T c = C::cosine(r * r);
       const bool swap = (quadrant & 1) != 0;
       const Bits sine_sign = (quadrant & 2) << C::kSignShift;
       const Bits cosine_sign = ((quadrant + 1) & 2) << C::kSignShift;
-      x[j] = __builtin_bit_cast(T, __builtin_bit_cast(Bits, swap ? c : s) ^ sine_sign);
+      sine[j] = __builtin_bit_cast(T, __builtin_bit_cast(Bits, swap ? c : s) ^ sine_sign);
       cosine[j] = __builtin_bit_cast(T, __builtin_bit_cast(Bits, swap ? s : c) ^ cosine_sign);
     }
   }

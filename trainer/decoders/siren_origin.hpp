@@ -1,0 +1,78 @@
+#pragma once
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "trainer/decoders/siren_layers.hpp"
+#include "trainer/kernels/matrix_product.hpp"
+
+namespace gondola {
+
+/// The gradient of every image's squared error at z = 0, and its backward pass, in closed form on
+/// the CPU and without autograd. With F0 = F(c, 0) and D = d F / d a_0, of the coordinates alone:
+///
+///     R = 2 (F0 - x) [B, C N],   V = R D [B, h],   g = V Wz [B, k].
+///
+/// Backward, given G = d L / d g: dWz = V^T G, V' = G Wz^T, D' = R^T V', F0' = 2 (sum_b V'_b) D^T,
+/// and one pass back through N coordinates' forward and backward pass, instead of B N.
+/// Coordinates are taken in chunks, spread over ATen's threads. Letters as in SirenLayers.
+class SirenOrigin {
+ public:
+  /// The forward and the backward pass of some coordinates.
+  struct Pass {
+    std::vector<torch::Tensor> sines;    ///< L of [n, h]
+    std::vector<torch::Tensor> cosines;  ///< L of [n, h]
+    torch::Tensor values;                ///< F0 [n, C]
+    std::vector<torch::Tensor> above;    ///< d F / d sin a_l but the last one's: L - 1 of [C, n, h]
+    std::vector<torch::Tensor> slopes;   ///< d F / d a_l: L of [C, n, h]
+
+    [[nodiscard]] std::vector<torch::Tensor> tensors() const;
+    [[nodiscard]] static Pass of(std::size_t depth, const std::vector<torch::Tensor>& tensors);
+  };
+
+  /// points [N, 2], float32 or float64.
+  SirenOrigin(SirenLayers layers, torch::Tensor points, MatrixProduct product);
+
+  [[nodiscard]] std::size_t chunks() const { return static_cast<std::size_t>(chunks_); }
+  /// Of all chunks' passes.
+  [[nodiscard]] std::int64_t pass_bytes() const;
+
+  struct Result {
+    torch::Tensor gradient;    ///< g [B, k]
+    torch::Tensor loss;        ///< [B]
+    torch::Tensor of_first;    ///< V [B, h], float64
+    std::vector<Pass> passes;  ///< One for each chunk, when they are to be kept.
+  };
+  enum class Keep { kNothing, kPasses };
+  /// The sums over the pixels are taken in float64: how a float32 product is blocked, and so
+  /// rounded, depends on how many images it has, and a latent must not (C11).
+  /// @param target [B, C, N] of any strides.
+  [[nodiscard]] Result run(const torch::Tensor& target, Keep keep) const;
+
+  /// @param passes of run(); empty: made again. @param of_first V of run().
+  /// @param gradient G [B, k]. @return the gradients of the layers.
+  [[nodiscard]] SirenLayers backward(const torch::Tensor& target, const std::vector<Pass>& passes,
+                                     const torch::Tensor& of_first,
+                                     const torch::Tensor& gradient) const;
+
+ private:
+  struct Chunk;
+
+  [[nodiscard]] Chunk chunk(std::int64_t i) const;
+  [[nodiscard]] Pass pass(const Chunk& chunk) const;
+  [[nodiscard]] torch::Tensor product(const torch::Tensor& x, const torch::Tensor& weight) const;
+  void backward(const Chunk& chunk, const Pass& pass, torch::Tensor of_slopes,
+                const torch::Tensor& of_values, SirenLayers& sum) const;
+
+  SirenLayers layers_;
+  std::vector<torch::Tensor> transposed_;  ///< W_l^T of the layers 1 ... L - 1, contiguous.
+  torch::Tensor points_;
+  MatrixProduct product_;
+  std::int64_t tasks_;
+  std::int64_t chunk_points_;
+  std::int64_t chunks_;
+};
+
+}  // namespace gondola

@@ -1,0 +1,332 @@
+#include "trainer/decoders/siren_tiles.hpp"
+
+#include <ATen/Dispatch.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "trainer/kernels/parallel_tasks.hpp"
+#include "trainer/kernels/sine_loops.hpp"
+
+namespace gondola {
+namespace {
+
+constexpr std::int64_t kTileRows = 1024;  // some MB of work space: a few times a core's cache
+
+std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+}  // namespace
+
+/// Rows of a tile are images by points; they lie together in [B N, ...] for either kind of tile.
+struct SirenTiles::Tile {
+  std::int64_t first_image;
+  std::int64_t images;
+  std::int64_t first_point;
+  std::int64_t points;
+
+  [[nodiscard]] std::int64_t rows() const { return images * points; }
+};
+
+/// One thread's share of the gradients.
+struct SirenTiles::Partial {
+  SirenLayers layers;        ///< weights[0] and biases[0] stay 0.
+  torch::Tensor of_latents;  ///< d loss / d q, [B, h]
+  torch::Tensor of_points;   ///< d loss / d Wc^T, [2, h]
+};
+
+/// One thread's work space of a tile.
+template <typename T>
+class SirenTiles::Worker {
+ public:
+  explicit Worker(const SirenTiles& tiles)
+      : tiles_(tiles),
+        loops_(sine_loops<T>()),
+        width_(tiles.layers_.width()),
+        gradient_(workspace()),
+        next_gradient_(workspace()),
+        first_sums_(torch::empty({3, width_}, tiles.points_.options())) {
+    for (std::size_t layer = 0; layer < depth(); ++layer) {
+      own_.sines.push_back(workspace());
+      own_.cosines.push_back(layer == 0 ? torch::Tensor() : workspace());
+    }
+  }
+
+  /// Chooses a tile and where its activations lie.
+  void enter(const Tile& tile, const Activations& kept) {
+    tile_ = tile;
+    row_ = tile.first_image * tiles_.points_.size(0) + tile.first_point;
+    sines_ = {own_.sines[0].narrow(0, 0, tile.rows())};
+    cosines_ = {torch::Tensor()};
+    for (std::size_t layer = 1; layer < depth(); ++layer) {
+      const bool keeps = !kept.sines.empty();
+      const auto first = keeps ? row_ : 0;
+      sines_.push_back(
+          (keeps ? kept.sines[layer - 1] : own_.sines[layer]).narrow(0, first, tile.rows()));
+      cosines_.push_back(
+          (keeps ? kept.cosines[layer - 1] : own_.cosines[layer]).narrow(0, first, tile.rows()));
+    }
+    make_point_tables();
+  }
+
+  /// The first layer's sines.
+  void first_layer() {
+    for (std::int64_t i = 0; i < tile_.images; ++i) {
+      const auto at = (tile_.first_image + i) * width_;
+      loops_.sum_sine(tile_.points, width_, data(point_sines_), data(point_cosines_),
+                      data(tiles_.latent_sines_) + at, data(tiles_.latent_cosines_) + at,
+                      data(sines_[0]) + i * tile_.points * width_);
+    }
+  }
+
+  void hidden_layers() {
+    for (std::size_t layer = 1; layer < depth(); ++layer) {
+      const auto product = tiles_.product_.multiply(
+          sines_[layer - 1], tiles_.layers_.weights[layer], gradient_.narrow(0, 0, tile_.rows()));
+      loops_.sine(tile_.rows(), width_, data(tiles_.layers_.biases[layer]), data(product),
+                  data(sines_[layer]), data(cosines_[layer]));
+    }
+  }
+
+  /// F of the tile's rows, [rows, C].
+  void last_layer(torch::Tensor values) const {
+    at::addmm_out(values, tiles_.layers_.biases.back(), sines_.back(),
+                  tiles_.layers_.weights.back().t());
+  }
+
+  /// Adds the gradients of a loss with d loss / d F = `residual` [rows, C] over this tile's rows.
+  void backward(const torch::Tensor& residual, Wanted wanted, Partial& sum) {
+    const auto& layers = tiles_.layers_;
+    const bool weights = wanted == Wanted::kAll;
+    auto gradient = gradient_.narrow(0, 0, tile_.rows());
+    auto next = next_gradient_.narrow(0, 0, tile_.rows());
+    if (weights) {
+      sum.layers.weights.back().addmm_(residual.t(), sines_.back());
+      sum.layers.biases.back().add_(residual.sum(0));
+    }
+    const auto last = depth() - 1;
+    if (last == 0) {
+      at::mm_out(gradient, residual, layers.weights.back());
+    } else {
+      loops_.last_slope(tile_.rows(), width_, layers.channels(), data(residual),
+                        data(layers.weights.back()), data(cosines_[last]), data(gradient),
+                        data(sum.layers.biases[last]));
+    }
+    for (auto layer = last; layer > 0; --layer) {
+      if (weights) {
+        tiles_.product_.add_outer(gradient, sines_[layer - 1], sum.layers.weights[layer]);
+      }
+      next = tiles_.product_.multiply(gradient, tiles_.transposed_[layer], next);
+      std::swap(gradient, next);
+      if (layer > 1) {
+        loops_.slope(tile_.rows(), width_, data(cosines_[layer - 1]), data(gradient),
+                     data(sum.layers.biases[layer - 1]));
+      }
+    }
+    first_layer_backward(gradient, sum);
+  }
+
+  /// Of this worker, for values of the tile's rows: [rows, C].
+  [[nodiscard]] torch::Tensor values() {
+    if (!values_.defined()) {
+      values_ = torch::empty({tiles_.tile_images_ * tiles_.tile_points_, tiles_.layers_.channels()},
+                             tiles_.points_.options());
+    }
+    return values_.narrow(0, 0, tile_.rows());
+  }
+
+  /// The tile's rows in [B N, ...].
+  [[nodiscard]] torch::Tensor rows_of(const torch::Tensor& x) const {
+    return x.narrow(0, row_, tile_.rows());
+  }
+
+ private:
+  static T* data(const torch::Tensor& x) { return x.data_ptr<T>(); }
+  [[nodiscard]] std::size_t depth() const { return tiles_.layers_.depth(); }
+  [[nodiscard]] torch::Tensor workspace() const {
+    return torch::empty({tiles_.tile_images_ * tiles_.tile_points_, width_},
+                        tiles_.points_.options());
+  }
+
+  /// sin p and cos p of the tile's coordinates; tiles are visited in their order.
+  void make_point_tables() {
+    if (tables_of_ == tile_.first_point) return;
+    tables_of_ = tile_.first_point;
+    points_ = tiles_.points_.narrow(0, tile_.first_point, tile_.points);
+    const auto product = points_.mm(tiles_.layers_.of_points().t());
+    point_sines_ = torch::empty_like(product);
+    point_cosines_ = torch::empty_like(product);
+    loops_.sine(tile_.points, width_, data(tiles_.layers_.biases[0]), data(product),
+                data(point_sines_), data(point_cosines_));
+  }
+
+  /// @param gradient d loss / d (sines of the first layer).
+  void first_layer_backward(const torch::Tensor& gradient, Partial& sum) {
+    for (std::int64_t i = 0; i < tile_.images; ++i) {
+      const auto image = tile_.first_image + i;
+      const auto at = image * width_;
+      first_sums_.zero_();
+      loops_.first_slope(tile_.points, width_, data(points_), data(point_sines_),
+                         data(point_cosines_), data(tiles_.latent_sines_) + at,
+                         data(tiles_.latent_cosines_) + at,
+                         data(gradient) + i * tile_.points * width_, data(first_sums_));
+      sum.of_latents[image].add_(first_sums_[0]);
+      sum.of_points.add_(first_sums_.narrow(0, 1, 2));
+    }
+  }
+
+  const SirenTiles& tiles_;
+  const SineLoops<T>& loops_;
+  std::int64_t width_;
+  Activations own_;
+  torch::Tensor gradient_;  ///< Also of products in the forward pass.
+  torch::Tensor next_gradient_;
+  torch::Tensor first_sums_;  ///< [3, h]
+  torch::Tensor values_;
+  std::int64_t tables_of_ = -1;  ///< The first coordinate of the tables.
+  torch::Tensor points_;         ///< [points, 2]
+  torch::Tensor point_sines_;    ///< [points, h]
+  torch::Tensor point_cosines_;
+  Tile tile_{};
+  std::int64_t row_ = 0;
+  std::vector<torch::Tensor> sines_;    ///< L of [rows, h]
+  std::vector<torch::Tensor> cosines_;  ///< The first undefined.
+};
+
+SirenTiles::SirenTiles(SirenLayers layers, torch::Tensor points, torch::Tensor latents,
+                       MatrixProduct product)
+    : layers_(std::move(layers)),
+      transposed_(1),
+      points_(points.contiguous()),
+      latents_(latents.detach()),
+      product_(product),
+      tasks_(parallel_width()) {
+  const at::NoGradGuard no_grad;
+  for (std::size_t layer = 1; layer < layers_.depth(); ++layer) {
+    transposed_.push_back(layers_.weights[layer].t().contiguous());
+  }
+  const auto q = latents_.mm(layers_.of_latents().t());  // [B, h]
+  latent_sines_ = q.sin();
+  latent_cosines_ = q.cos();
+
+  const auto images = latents_.size(0);
+  const auto count = points_.size(0);
+  const auto rows = std::clamp<std::int64_t>(divide_up(images * count, tasks_), 64, kTileRows);
+  if (count >= rows) {
+    tile_images_ = 1;
+    tile_points_ = divide_up(count, divide_up(count, rows));
+  } else {
+    tile_images_ = std::max<std::int64_t>(1, rows / std::max<std::int64_t>(count, 1));
+    tile_points_ = count;
+  }
+}
+
+std::int64_t SirenTiles::tile_count() const {
+  if (points_.size(0) == 0) return 0;
+  return divide_up(points_.size(0), tile_points_) * divide_up(latents_.size(0), tile_images_);
+}
+
+SirenTiles::Tile SirenTiles::tile(std::int64_t i) const {
+  const auto groups = divide_up(latents_.size(0), tile_images_);
+  const auto image = i % groups * tile_images_;
+  const auto point = i / groups * tile_points_;
+  return {.first_image = image,
+          .images = std::min(tile_images_, latents_.size(0) - image),
+          .first_point = point,
+          .points = std::min(tile_points_, points_.size(0) - point)};
+}
+
+/// visit(worker, tile, task) for all tiles; a task's tiles follow one another.
+template <typename F>
+void SirenTiles::for_each_tile(const F& visit) const {
+  const auto tiles = tile_count();
+  AT_DISPATCH_FLOATING_TYPES(points_.scalar_type(), "siren_tiles", [&] {
+    parallel_tasks(tasks_, [&](std::int64_t task) {
+      const auto end = tiles * (task + 1) / tasks_;
+      auto i = tiles * task / tasks_;
+      if (i == end) return;
+      Worker<scalar_t> worker(*this);
+      for (; i < end; ++i) visit(worker, tile(i), task);
+    });
+  });
+}
+
+/// visit(worker, tile, task, partial): the sum of all tasks' partial gradients, in their order.
+template <typename F>
+SirenTiles::Gradients SirenTiles::sum_over_tiles(const F& visit) const {
+  const at::NoGradGuard no_grad;
+  std::vector<Partial> partials;
+  for (std::int64_t task = 0; task < tasks_; ++task) {
+    partials.push_back({.layers = layers_.zeros(),
+                        .of_latents = torch::zeros_like(latent_sines_),
+                        .of_points = torch::zeros({2, layers_.width()}, points_.options())});
+  }
+  for_each_tile([&](auto& worker, const Tile& tile, std::int64_t task) {
+    visit(worker, tile, task, partials[static_cast<std::size_t>(task)]);
+  });
+  auto& sum = partials.front();
+  for (std::size_t task = 1; task < partials.size(); ++task) {
+    sum.layers.add(partials[task].layers);
+    sum.of_latents.add_(partials[task].of_latents);
+    sum.of_points.add_(partials[task].of_points);
+  }
+  sum.layers.biases[0] = sum.of_latents.sum(0);
+  sum.layers.weights[0] = torch::cat({sum.of_points.t(), sum.of_latents.t().mm(latents_)}, 1);
+  return {.layers = std::move(sum.layers), .latents = sum.of_latents.mm(layers_.of_latents())};
+}
+
+SirenTiles::Activations SirenTiles::allocate_activations() const {
+  Activations result;
+  const auto rows = latents_.size(0) * points_.size(0);
+  for (std::size_t layer = 1; layer < layers_.depth(); ++layer) {
+    result.sines.push_back(torch::empty({rows, layers_.width()}, points_.options()));
+    result.cosines.push_back(torch::empty({rows, layers_.width()}, points_.options()));
+  }
+  return result;
+}
+
+torch::Tensor SirenTiles::forward(const Activations& kept) const {
+  const auto rows = latents_.size(0) * points_.size(0);
+  const auto values = torch::empty({rows, layers_.channels()}, points_.options());
+  for_each_tile([&](auto& worker, const Tile& tile, std::int64_t) {
+    worker.enter(tile, kept);
+    worker.first_layer();
+    worker.hidden_layers();
+    worker.last_layer(worker.rows_of(values));
+  });
+  return values.view({latents_.size(0), points_.size(0), layers_.channels()});
+}
+
+SirenTiles::Gradients SirenTiles::backward(const torch::Tensor& gradient, const Activations& kept,
+                                           Wanted wanted) const {
+  const auto residuals = gradient.contiguous().view({-1, layers_.channels()});
+  return sum_over_tiles([&](auto& worker, const Tile& tile, std::int64_t, Partial& sum) {
+    worker.enter(tile, kept);
+    worker.first_layer();
+    if (kept.sines.empty()) worker.hidden_layers();
+    worker.backward(worker.rows_of(residuals), wanted, sum);
+  });
+}
+
+SirenTiles::SquaredError SirenTiles::squared_error(const torch::Tensor& target) const {
+  const auto images = latents_.size(0);
+  const auto errors = torch::zeros({tasks_, images}, points_.options().dtype(torch::kFloat64));
+  auto gradients =
+      sum_over_tiles([&](auto& worker, const Tile& tile, std::int64_t task, Partial& sum) {
+        worker.enter(tile, /*kept=*/{});
+        worker.first_layer();
+        worker.hidden_layers();
+        auto residual = worker.values();  // [rows, C]
+        worker.last_layer(residual);
+        auto by_image = residual.view({tile.images, tile.points, layers_.channels()});
+        by_image.sub_(target.narrow(0, tile.first_image, tile.images)
+                          .narrow(2, tile.first_point, tile.points)
+                          .transpose(1, 2));
+        errors[task]
+            .narrow(0, tile.first_image, tile.images)
+            .add_(by_image.square().sum({1, 2}, /*keepdim=*/false, torch::kFloat64));
+        worker.backward(residual.mul_(2), Wanted::kAll, sum);
+      });
+  return {.per_image = errors.sum(0).to(points_.scalar_type()), .gradients = std::move(gradients)};
+}
+
+}  // namespace gondola
