@@ -116,6 +116,10 @@ void add_run_and_data(std::vector<Option>& options) {
       "cache", &D::cache, kMayDiffer,
       {"Keep the images in memory: of the node, one copy (host), or of each GPU (device); auto: "
        "host where they come through HDF5 or over a network and fit in half of it, else none."});
+  data.add(
+      "stage", &D::stage, kMayDiffer,
+      {"Folder on a disk of each node to which the dataset's files are copied first, and from "
+       "where the node's ranks read them; copies that are there are used again; empty: none."});
   data.add("reader_threads", &D::reader_threads, kMayDiffer,
            {"Threads of each rank that read images ahead; 0: each batch is read when it is needed.",
             between(0, 1024), "threads"});

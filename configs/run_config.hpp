@@ -23,9 +23,10 @@ struct DataSection {
   std::int64_t block_images = 1024;    ///< Run length of `blocks`, in images.
   CacheKind cache = CacheKind::kAuto;  ///< host: one copy a machine, in shared memory; device: one
                                        ///< u8 copy a rank; auto: host or none, see choose_cache.
-  std::int64_t reader_threads = 2;     ///< Threads of each rank that read ahead.
-  std::int64_t prefetch_batches = 2;   ///< Batches read ahead.
-  std::string ledger;                  ///< File of step,epoch,position,image_id lines; empty: none.
+  std::string stage;  ///< Folder of each machine that the files are copied to first; empty: none.
+  std::int64_t reader_threads = 2;    ///< Threads of each rank that read ahead.
+  std::int64_t prefetch_batches = 2;  ///< Batches read ahead.
+  std::string ledger;                 ///< File of step,epoch,position,image_id lines; empty: none.
 };
 
 enum class Family { kGon };

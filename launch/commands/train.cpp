@@ -19,6 +19,7 @@
 #include "launch/device_binding.hpp"
 #include "launch/mpi_session.hpp"
 #include "launch/node_cache.hpp"
+#include "launch/node_stage.hpp"
 #include "launch/rank_endpoints.hpp"
 #include "launch/run_folder.hpp"
 #include "launch/run_plan.hpp"
@@ -267,7 +268,9 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
   const auto communicator =
       make_communicator(binding.device, mpi.world(), progress, config.parallel.timeout_seconds);
 
-  auto sources = open_sources(config.data);
+  auto data = config.data;
+  data.path = stage_on_node(config.data, mpi, control, progress);
+  auto sources = open_sources(data);
   const auto shape = sources.shape();
   check_image_size(config, shape.channels, shape.height, shape.width);
   require_a_batch(*sources.train, config.trainer.batch_size);

@@ -4,6 +4,7 @@
 
 #include "data/atomic_file.hpp"
 #include "data/ledger.hpp"
+#include "data/stage.hpp"
 #include "tests/data/data_test.hpp"
 
 namespace gondola {
@@ -71,6 +72,16 @@ TEST_F(DiskFull, a_replaced_file_keeps_its_old_bytes) {
               AllOf(HasSubstr(path), HasSubstr("No space left")));
   EXPECT_EQ(read_bytes(path), std::string(1000, 'a'));
   EXPECT_EQ(on_disk().size(), 1U);
+}
+
+TEST_F(DiskFull, a_dataset_that_cannot_be_staged_is_an_io_error_with_a_cure) {
+  if (!mount_disk(64 << 10)) GTEST_SKIP() << "mounting a small disk needs root";
+  const auto path = make_dataset("a.h5", 20000);
+  EXPECT_THAT(complaint<IoError>(
+                  [&] { (void)stage_files(path, disk(), [](std::int64_t, std::int64_t) {}); }),
+              AllOf(HasSubstr("cannot copy " + path), HasSubstr(" bytes and the disk only "),
+                    HasSubstr("data.stage")));
+  EXPECT_THAT(on_disk(), IsEmpty());
 }
 
 TEST_F(DiskFull, a_ledger_says_so) {
