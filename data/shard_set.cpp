@@ -35,6 +35,18 @@ bool is_remote(const std::string& path) {
                    static_cast<std::uint32_t>(status.f_type)) != std::end(kRemoteTypes);
 }
 
+/// Has the system read bytes of a file into the page cache. Of one advice it takes no more to heart
+/// than its read-ahead or its largest transfer (128 KiB where nobody has set them), so there are
+/// many. What fails here is read all the same, later.
+void begin_to_fetch(const FileDescriptor& file, std::int64_t offset_bytes, std::int64_t bytes) {
+  constexpr std::int64_t kAdviceBytes = 128 << 10;
+  for (const std::int64_t end = offset_bytes + bytes; offset_bytes < end;) {
+    const std::int64_t part = std::min(kAdviceBytes, end - offset_bytes);
+    (void)::posix_fadvise(file.get(), offset_bytes, part, POSIX_FADV_WILLNEED);
+    offset_bytes += part;
+  }
+}
+
 }  // namespace
 
 ShardSet::ShardSet(SourceInfo info, Split split, std::vector<Shard> shards)
@@ -210,9 +222,7 @@ void ShardSet::expect(std::int64_t first, std::int64_t images) const {
     const std::int64_t place = first - shard.first_id;
     const std::int64_t count = std::min(end - first, shard.images - place);
     if (shard.file && !mapping_is_faster_.load(std::memory_order_relaxed)) {
-      // Advice: what fails here is read all the same, later.
-      (void)::posix_fadvise(shard.file.get(), shard.offset_bytes + place * image_bytes(),
-                            count * image_bytes(), POSIX_FADV_WILLNEED);
+      begin_to_fetch(shard.file, shard.offset_bytes + place * image_bytes(), count * image_bytes());
     }
     first += count;
   }
