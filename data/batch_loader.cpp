@@ -24,9 +24,10 @@ std::int64_t batches_in_a_group(std::int64_t pixel_bytes, std::int64_t readers) 
                                   kMostBatches);
 }
 
-/// Images that a thread takes at once: a group, or so much of it that it can stop soon.
+/// Images that a thread takes at once: a group, or so much of it that threads share a batch to its
+/// end, so that few batches are under way at a time and what is written stays in the cache.
 std::int64_t piece_size(std::int64_t group_images, std::int64_t image_bytes) {
-  constexpr std::int64_t kPieceBytes = std::int64_t{1} << 20;
+  constexpr std::int64_t kPieceBytes = std::int64_t{1} << 17;
   return std::clamp<std::int64_t>(group_images, 1,
                                   std::max<std::int64_t>(1, kPieceBytes / image_bytes));
 }
