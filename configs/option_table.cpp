@@ -125,6 +125,8 @@ void add_run_and_data(std::vector<Option>& options) {
             between(0, 1024), "threads"});
   data.add("prefetch_batches", &D::prefetch_batches, kMayDiffer,
            {"Batches that are read ahead.", between(1, 1024), "batches"});
+  data.add("targets", &D::targets, kMustAgree,
+           {"translation: dataset whose image i is the other modality of image i of data.path."});
   data.add(
       "ledger", &D::ledger, kMayDiffer,
       {"File that gets a line step,epoch,position,image_id for every image used; empty: none."});
@@ -134,7 +136,9 @@ void add_model_and_latent(std::vector<Option>& options) {
   using M = ModelSection;
   SectionRows model(options, "model", &RunConfig::model);
   model.add("family", &M::family, kMustAgree,
-            {"What is trained: a Gradient Origin Network (gon)."});
+            {"What is trained: a Gradient Origin Network (gon), a variational one (vgon), one that "
+             "classifies (classifier, joint) or translates (translation), or a baseline "
+             "(autoencoder, tied_autoencoder, vae, glo)."});
   model.add("decoder", &M::decoder, kMustAgree,
             {"Network from a latent to an image: implicit over coordinates (siren) or "
              "convolutional (conv)."});
@@ -158,6 +162,13 @@ void add_model_and_latent(std::vector<Option>& options) {
   model.add("batch_norm", &M::batch_norm, kMustAgree,
             {"conv: batch norm with the statistics of the global batch (sync), of each rank's part "
              "(local), or none."});
+  model.add("classes", &M::classes, kMustAgree,
+            {"classifier, joint: number of classes; auto: one more than the largest label.",
+             between(0, 1000000), "classes", "auto"});
+  model.add("class_weight", &M::class_weight, kMustAgree,
+            {"joint: weight of the cross entropy beside the reconstruction.", above(0)});
+  model.add("divergence_weight", &M::divergence_weight, kMustAgree,
+            {"vgon, vae: weight of the Kullback-Leibler divergence in the loss.", at_least(0)});
 
   using L = LatentSection;
   SectionRows latent(options, "latent", &RunConfig::latent);
@@ -172,7 +183,7 @@ void add_model_and_latent(std::vector<Option>& options) {
              {"Take latents as constants of the outer loss (first order)."});
   latent.add("step_size", &L::step_size, kMustAgree,
              {"Inner step size s; auto: the published scale, 1/(B channels) for siren, 1/(B height "
-              "width) for conv.",
+              "width) for conv, 1/B for vgon.",
               at_least(0), "", "auto"});
   latent.add(
       "origin_stddev", &L::origin_stddev, kMustAgree,
@@ -189,6 +200,13 @@ void add_model_and_latent(std::vector<Option>& options) {
       {"How one step from z = 0 is computed: one pass that all images share (shared_origin), "
        "or autograd twice through every image (double_backward); auto: the first, where it "
        "is exact and pays."});
+  latent.add("table_rate", &L::table_rate, kMustAgree,
+             {"glo: learning rate of the training images' latents.", above(0)});
+  latent.add("search_steps", &L::search_steps, kMustAgree,
+             {"glo: steps of Adam from 0 in which an unseen image's latent is found.",
+              between(1, 1000000), "steps"});
+  latent.add("search_rate", &L::search_rate, kMustAgree,
+             {"glo: learning rate of those steps.", above(0)});
 }
 
 void add_trainer_and_optimizer(std::vector<Option>& options) {

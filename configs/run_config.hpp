@@ -26,10 +26,21 @@ struct DataSection {
   std::string stage;  ///< Folder of each machine that the files are copied to first; empty: none.
   std::int64_t reader_threads = 2;    ///< Threads of each rank that read ahead.
   std::int64_t prefetch_batches = 2;  ///< Batches read ahead.
+  std::string targets;                ///< translation: dataset with each image's other modality.
   std::string ledger;                 ///< File of step,epoch,position,image_id lines; empty: none.
 };
 
-enum class Family { kGon };
+enum class Family {
+  kGon,              ///< Reconstruction from the origin's gradient.
+  kVgon,             ///< The same, variational.
+  kClassifier,       ///< Classes from the origin's gradient.
+  kJoint,            ///< Reconstruction and classes.
+  kTranslation,      ///< Another modality from the origin's gradient.
+  kAutoencoder,      ///< With an encoder network.
+  kTiedAutoencoder,  ///< The same, the encoder reading the decoder's weights.
+  kVae,              ///< Variational, with an encoder network.
+  kGlo,              ///< One latent for each training image, optimised along.
+};
 enum class DecoderKind { kSiren, kConv };
 enum class ActivationKind { kSin, kRelu, kLeakyRelu, kTanh, kElu, kSoftplus, kSwish };
 enum class BatchNormMode { kSync, kLocal, kNone };
@@ -45,6 +56,10 @@ struct ModelSection {
   double w0 = 30.0;           ///< siren: frequency factor of sin (other activations use 1).
   std::int64_t filters = 16;  ///< conv: filters of the last hidden layer (ngf).
   BatchNormMode batch_norm = BatchNormMode::kSync;  ///< conv only.
+  std::int64_t classes =
+      0;  ///< classifier, joint: of the labels 0..classes-1; 0: as the labels say.
+  double class_weight = 1.0;  ///< joint: of the mean cross entropy beside the published mean error.
+  double divergence_weight = 1.0;  ///< vgon, vae: of KL(q || N(0, I)) in the loss.
 };
 
 enum class LatentUpdate { kGradient, kDescent };
@@ -61,6 +76,10 @@ struct LatentSection {
       LatentUpdate::kGradient;          ///< gradient: z = -s grad; descent: z = z0 - s grad.
   LatentPath path = LatentPath::kAuto;  ///< How the step from z = 0 is computed: in closed form,
                                         ///< one pass shared by all images, or by double backward.
+  double table_rate = 0.01;             ///< glo: Adam's learning rate of the latents.
+  std::int64_t search_steps =
+      200;                    ///< glo: steps of Adam from 0 that find an unseen image's latent.
+  double search_rate = 0.05;  ///< glo: their learning rate.
 };
 
 enum class Precision { kFloat64, kFloat32, kTf32, kBf16 };

@@ -88,7 +88,7 @@ void add_latent_problems(const RunConfig& config, std::vector<std::string>& prob
         "model.batch_norm = none: set latent.path = auto");
   }
   if (latent.path == LatentPath::kDoubleBackward && uses_batch_norm(config) &&
-      latent.origin_stddev == 0) {
+      latent.origin_stddev == 0 && config.model.family != Family::kVgon) {
     problems.push_back(
         "latent.path = double_backward does not go with " + shown(config, "model.batch_norm") +
         ", whose images share the pass through z = 0 on every number of ranks: set latent.path = "
@@ -98,6 +98,64 @@ void add_latent_problems(const RunConfig& config, std::vector<std::string>& prob
     problems.push_back("latent.update = gradient forgets every step but the last of " +
                        shown(config, "latent.steps") +
                        ": set latent.update = descent (or auto), or latent.steps = 1");
+  }
+}
+
+bool has_encoder_network(Family family) {
+  return family == Family::kAutoencoder || family == Family::kTiedAutoencoder ||
+         family == Family::kVae;
+}
+
+void add_family_problems(const RunConfig& config, std::vector<std::string>& problems) {
+  const auto& model = config.model;
+  const auto& latent = config.latent;
+  const auto family = model.family;
+  const auto named = shown(config, "model.family");
+  const bool variational = family == Family::kVgon || family == Family::kVae;
+  const bool without_inner_pass = has_encoder_network(family) || family == Family::kGlo;
+  if (has_encoder_network(family) && model.decoder == DecoderKind::kSiren) {
+    problems.push_back(named +
+                       " has an encoder that mirrors a convolutional decoder: set model.decoder = "
+                       "conv, or model.family = gon");
+  }
+  if (variational && latent.spatial > 1) {
+    problems.push_back(named + " does not go with " + shown(config, "latent.spatial") +
+                       ", since its mean and variance are vectors: set latent.spatial = 1");
+  }
+  if (family == Family::kVgon && latent.steps > 1) {
+    problems.push_back(named + " takes one step from the origin, not " +
+                       shown(config, "latent.steps") + ": set latent.steps = 1");
+  }
+  if ((family == Family::kVgon || without_inner_pass) && latent.origin_stddev > 0) {
+    problems.push_back(named + " does not go with " + shown(config, "latent.origin_stddev") +
+                       ": set latent.origin_stddev = 0, or model.family = gon");
+  }
+  if (without_inner_pass && (latent.steps > 1 || latent.detach)) {
+    problems.push_back(named + " has no inner pass for " +
+                       shown(config, latent.detach ? "latent.detach" : "latent.steps") +
+                       ": leave it out, or set model.family = gon");
+  }
+  if (family == Family::kVgon && latent.path == LatentPath::kSharedOrigin) {
+    problems.push_back(
+        "latent.path = shared_origin is not exact for " + named +
+        ", whose images have noise of their own at the origin: set latent.path = auto");
+  }
+  if ((family == Family::kClassifier || family == Family::kJoint) && model.classes == 1) {
+    problems.push_back(shown(config, "model.classes") +
+                       " leaves nothing to tell apart: give 2 or more, or auto");
+  }
+  if (family == Family::kGlo && config.trainer.accumulate > 1) {
+    problems.push_back(named + " does not go with " + shown(config, "trainer.accumulate") +
+                       ": set trainer.accumulate = 1");
+  }
+  if (family == Family::kTranslation && config.data.targets.empty()) {
+    problems.push_back(named +
+                       " needs the other modality: name a dataset with as many images in "
+                       "data.targets");
+  }
+  if (family != Family::kTranslation && !config.data.targets.empty()) {
+    problems.push_back(shown(config, "data.targets") + " has no effect with " + named +
+                       ": set model.family = translation, or leave it out");
   }
 }
 
@@ -116,6 +174,7 @@ std::vector<std::string> contradictions_of(const RunConfig& config) {
   add_length_problems(config, problems);
   add_batch_problems(config, problems);
   add_latent_problems(config, problems);
+  add_family_problems(config, problems);
   return problems;
 }
 

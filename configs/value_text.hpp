@@ -16,7 +16,10 @@ namespace gondola {
 /// The names of the enumerators, in their order.
 inline std::vector<std::string> names_of(Shuffle) { return {"full", "blocks", "none"}; }
 inline std::vector<std::string> names_of(CacheKind) { return {"none", "host", "device", "auto"}; }
-inline std::vector<std::string> names_of(Family) { return {"gon"}; }
+inline std::vector<std::string> names_of(Family) {
+  return {"gon", "vgon", "classifier", "joint", "translation", "autoencoder", "tied_autoencoder",
+          "vae", "glo"};
+}
 inline std::vector<std::string> names_of(DecoderKind) { return {"siren", "conv"}; }
 inline std::vector<std::string> names_of(ActivationKind) {
   return {"sin", "relu", "leaky_relu", "tanh", "elu", "softplus", "swish"};

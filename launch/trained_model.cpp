@@ -18,10 +18,11 @@ TrainedModel::TrainedModel(const std::filesystem::path& path, torch::Device devi
   config_.evaluation.group_images = group_images;
   const auto shape = read_image_shape(checkpoint_);
   shape_ = {.channels = shape[0], .height = shape[1], .width = shape[2]};
-  decoder_ = make_decoder(config_, shape_, device, /*communicator=*/nullptr);
+  model_ = make_model(config_, {.shape = shape_, .device = device});
   mean_image_ = torch::empty({1, shape_.channels, shape_.height, shape_.width}, options());
-  read_model(checkpoint_, *decoder_, &mean_image_, Weights::kAverage);
-  reconstructor_ = std::make_unique<Reconstructor>(config_, shape_, *decoder_, mean_image_);
+  read_model(checkpoint_, *model_.decoder, &mean_image_, Weights::kAverage);
+  reconstructor_ =
+      std::make_unique<Reconstructor>(config_, *model_.decoder, *model_.objective, mean_image_);
 }
 
 std::unique_ptr<ImageSource> TrainedModel::open_images(const std::string& path, Split split) const {
@@ -38,6 +39,18 @@ std::unique_ptr<ImageSource> TrainedModel::open_images(const std::string& path, 
                     "; import them at that size");
   }
   return source;
+}
+
+std::unique_ptr<ImageSource> TrainedModel::open_targets(const ImageSource& images,
+                                                        Split split) const {
+  if (config_.data.targets.empty()) return nullptr;
+  auto targets = open_source(config_.data.targets, split, CacheKind::kNone);
+  if (targets->images() != images.images()) {
+    throw DataError(targets->name() + " holds " + std::to_string(targets->images()) + " images, " +
+                    images.name() + " " + std::to_string(images.images()) +
+                    "; translation needs one target for each image");
+  }
+  return targets;
 }
 
 }  // namespace gondola

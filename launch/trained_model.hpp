@@ -8,9 +8,9 @@
 
 #include "configs/run_config.hpp"
 #include "data/image_source.hpp"
-#include "trainer/decoders/decoder.hpp"
 #include "trainer/evaluation/reconstructor.hpp"
 #include "trainer/image_shape.hpp"
+#include "trainer/model.hpp"
 
 namespace gondola {
 
@@ -30,20 +30,25 @@ class TrainedModel {
   [[nodiscard]] const RunConfig& config() const { return config_; }
   [[nodiscard]] const ImageShape& shape() const { return shape_; }
   [[nodiscard]] const std::filesystem::path& checkpoint() const { return checkpoint_; }
-  [[nodiscard]] Decoder& decoder() { return *decoder_; }
+  [[nodiscard]] Objective& objective() { return *model_.objective; }
+  [[nodiscard]] Decoder& decoder() { return *model_.decoder; }
   [[nodiscard]] const Reconstructor& reconstructor() const { return *reconstructor_; }
-  [[nodiscard]] torch::TensorOptions options() { return decoder_->parameters().flat().options(); }
+  [[nodiscard]] const torch::Tensor& mean_image() const { return mean_image_; }  ///< [1, C, H, W]
+  [[nodiscard]] torch::TensorOptions options() { return model_.parameters().flat().options(); }
 
   /// Opens a split to run the model on: `path`, or the dataset it was trained on where that is
   /// empty; without a test split "test" is an error. @throws DataError for images of another shape
   [[nodiscard]] std::unique_ptr<ImageSource> open_images(const std::string& path,
                                                          Split split) const;
+  /// The other modality of `images` (config data.targets); nullptr for families that have none.
+  [[nodiscard]] std::unique_ptr<ImageSource> open_targets(const ImageSource& images,
+                                                          Split split) const;
 
  private:
   std::filesystem::path checkpoint_;
   RunConfig config_;
   ImageShape shape_;
-  std::unique_ptr<Decoder> decoder_;
+  Model model_;
   torch::Tensor mean_image_;
   std::unique_ptr<Reconstructor> reconstructor_;
 };

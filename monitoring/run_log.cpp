@@ -28,6 +28,11 @@ constexpr std::array kColumns = {"kind",
                                  "loss",
                                  "psnr",
                                  "ssim",
+                                 "cross_entropy",
+                                 "divergence",
+                                 "bits_per_dimension",
+                                 "accuracy",
+                                 "reconstruction_loss",
                                  "inner_loss",
                                  "latent_norm",
                                  "gradient_norm",
@@ -64,17 +69,19 @@ Json json_row(const StepReport& report) {
   for (std::size_t phase = 0; phase < kPhaseNames.size(); ++phase) {
     phases[kPhaseNames[phase]] = report.phase_seconds[phase];
   }
-  return {{"kind", "train"},
-          {"step", report.step},
-          {"epoch", report.epoch},
-          {"loss", report.loss},
-          {"inner_loss", report.inner_loss},
-          {"latent_norm", report.latent_norm},
-          {"gradient_norm", report.gradient_norm},
-          {"learning_rate", report.learning_rate},
-          {"images_per_second", report.images_per_second},
-          {"step_seconds", report.step_seconds},
-          {"phase_seconds", std::move(phases)}};
+  Json row = {{"kind", "train"},
+              {"step", report.step},
+              {"epoch", report.epoch},
+              {"loss", report.loss},
+              {"inner_loss", report.inner_loss},
+              {"latent_norm", report.latent_norm},
+              {"gradient_norm", report.gradient_norm},
+              {"learning_rate", report.learning_rate},
+              {"images_per_second", report.images_per_second},
+              {"step_seconds", report.step_seconds},
+              {"phase_seconds", std::move(phases)}};
+  for (const auto& [name, value] : report.parts) row[name] = value;
+  return row;
 }
 
 Json json_row(const EvalReport& report) {

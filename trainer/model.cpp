@@ -4,19 +4,23 @@
 
 #include "configs/errors.hpp"
 #include "trainer/decoders/conv_decoder.hpp"
-#include "trainer/decoders/linear.hpp"
 #include "trainer/decoders/siren_decoder.hpp"
 #include "trainer/latent/latent_encoder.hpp"
+#include "trainer/layers/linear.hpp"
+#include "trainer/objectives/make_objective.hpp"
 
 namespace gondola {
 
-std::unique_ptr<Decoder> make_decoder(const RunConfig& config, const ImageShape& shape,
-                                      torch::Device device, Communicator* communicator) {
-  const auto dtype = storage_dtype(config.trainer.precision);
+namespace {
+
+/// Declares the decoder's parameters in `parameters`.
+std::unique_ptr<Decoder> declare_decoder(const RunConfig& config, const ModelUse& use,
+                                         const std::shared_ptr<Parameters>& parameters) {
+  const auto& shape = use.shape;
   if (config.model.decoder == DecoderKind::kSiren) {
     return std::make_unique<SirenDecoder>(config.model, config.latent, shape.channels, shape.height,
-                                          shape.width, dtype, config.trainer.precision, device,
-                                          config.run.seed);
+                                          shape.width, config.trainer.precision, use.device,
+                                          parameters);
   }
   if (shape.height != shape.width) {
     throw ConfigError("a convolutional decoder makes square images, not " +
@@ -25,18 +29,37 @@ std::unique_ptr<Decoder> make_decoder(const RunConfig& config, const ImageShape&
   }
   auto plan = conv_plan(config.latent.size, config.latent.spatial, config.model.filters,
                         shape.channels, shape.height);
-  return std::make_unique<ConvDecoder>(config.model, config.latent, std::move(plan), dtype,
-                                       config.trainer.precision, device, config.run.seed,
-                                       communicator);
+  return std::make_unique<ConvDecoder>(config.model, config.latent, std::move(plan),
+                                       config.trainer.precision, parameters, use.communicator);
 }
 
-double outer_scale(const RunConfig& config, const ImageShape& shape) {
-  return published_scale(config.model.decoder, config.trainer.batch_size, shape.channels,
-                         shape.height, shape.width);
+}  // namespace
+
+Model make_model(const RunConfig& config, const ModelUse& use) {
+  const auto parameters = std::make_shared<Parameters>();
+  Model model;
+  model.decoder = declare_decoder(config, use, parameters);
+  model.objective = make_objective(config, use, parameters, *model.decoder);
+  parameters->allocate(storage_dtype(config.trainer.precision), use.device, config.run.seed);
+  return model;
+}
+
+std::unique_ptr<Decoder> make_decoder(const RunConfig& config, const ImageShape& shape,
+                                      torch::Device device, Communicator* communicator) {
+  const auto parameters = std::make_shared<Parameters>();
+  auto decoder = declare_decoder(
+      config, {.shape = shape, .device = device, .communicator = communicator}, parameters);
+  parameters->allocate(storage_dtype(config.trainer.precision), device, config.run.seed);
+  return decoder;
 }
 
 double resolved_step_size(const RunConfig& config, const ImageShape& shape) {
-  return config.latent.step_size > 0 ? config.latent.step_size : outer_scale(config, shape);
+  if (config.latent.step_size > 0) return config.latent.step_size;
+  if (config.model.family == Family::kVgon) {
+    return 1.0 / static_cast<double>(config.trainer.batch_size);
+  }
+  return published_scale(config.model.decoder, config.trainer.batch_size, shape.channels,
+                         shape.height, shape.width);
 }
 
 LatentSection resolved_latent(const RunConfig& config, const ImageShape& shape) {
@@ -52,6 +75,18 @@ LatentSection resolved_latent(const RunConfig& config, const ImageShape& shape) 
 std::string path_in_words(const RunConfig& config, const ImageShape& shape) {
   const auto& latent = config.latent;
   const bool siren = config.model.decoder == DecoderKind::kSiren;
+  switch (config.model.family) {
+    case Family::kAutoencoder:
+    case Family::kTiedAutoencoder:
+    case Family::kVae:
+      return "an encoder network";
+    case Family::kGlo:
+      return "one for each training image, optimised along";
+    case Family::kVgon:
+      return "double backward (each image has its own noise)";
+    default:
+      break;
+  }
   if (latent.origin_stddev > 0) return "double backward (each image has a random origin)";
   if (!siren && config.model.batch_norm == BatchNormMode::kNone) {
     return "double backward (without batch norm this decoder shares no origin)";

@@ -33,10 +33,11 @@ struct StepReport {
   std::int64_t step = 0;   ///< Global step, from 1.
   std::int64_t epoch = 0;  ///< From 0.
   bool logged = false;
-  double loss = 0.0;           ///< Sum over the global batch / B: squared error a image.
-  double inner_loss = 0.0;     ///< The same at the origin.
-  double latent_norm = 0.0;    ///< Root mean square over the batch of |z_b|.
-  double gradient_norm = 0.0;  ///< Norm of the mean gradient before clipping.
+  double loss = 0.0;                    ///< Mean over the global batch of the family's loss.
+  double inner_loss = 0.0;              ///< The same at the origin; 0 without an inner pass.
+  std::map<std::string, double> parts;  ///< More means by family: "divergence", "accuracy", ...
+  double latent_norm = 0.0;             ///< Root mean square over the batch of |z_b|.
+  double gradient_norm = 0.0;           ///< Norm of the mean gradient before clipping.
   double learning_rate = 0.0;
   double images_per_second = 0.0;  ///< Global, since the last logged step.
   double step_seconds = 0.0;       ///< Mean since the last logged step, this rank.

@@ -9,15 +9,21 @@
 
 namespace gondola {
 
-TrainStep::TrainStep(const RunConfig& config, const ImageShape& shape, TrainedState state,
-                     Communicator& communicator, PhaseTimer& timer)
+TrainStep::TrainStep(const RunConfig& config, TrainedState state, Communicator& communicator,
+                     PhaseTimer& timer)
     : config_(config),
       state_(state),
       communicator_(communicator),
       timer_(timer),
-      encoder_(resolved_latent(config, shape), resolved_step_size(config, shape)),
-      reducer_(communicator),
-      outer_scale_(outer_scale(config, shape)) {}
+      reducer_(communicator) {}
+
+/// u8 or float32 pixels on any device -> values in [0, 1] like the parameters.
+torch::Tensor TrainStep::values_of(const torch::Tensor& pixels) const {
+  const auto& flat = state_.decoder.parameters().flat();
+  const auto dtype = flat.scalar_type();
+  return pixels.is_floating_point() ? pixels.to(flat.device(), dtype)
+                                    : to_values(pixels, dtype, flat.device());
+}
 
 /// The mean of the (global) batch, exact: integer sums do not depend on how the batch is split. [1,
 /// C, H, W]
@@ -35,27 +41,29 @@ std::int64_t TrainStep::batch_norm_images(std::int64_t own) const {
   return config_.model.batch_norm == BatchNormMode::kSync ? config_.trainer.batch_size : own;
 }
 
-/// Forward and backward of one (part of a) batch; gradients add up in the flat buffer. @return
-/// StepResult::sums
-torch::Tensor TrainStep::accumulate_gradient(const EncoderInput& input) {
-  timer_.enter(Phase::kInner);
-  const auto encoding = encoder_.encode(state_.decoder, input, LatentEncoder::Graph::kKeep,
-                                        /*pass=*/{});
-  timer_.enter(Phase::kOuter);
-  const auto loss =
-      objective_.outer(state_.decoder, encoding.latents, input.images, {.record = &statistics_});
-  loss.per_image.sum().backward();
+/// Forward and backward of one (part of a) batch; gradients add up in the flat buffer, sums in the
+/// result.
+void TrainStep::accumulate_gradient(const ObjectiveBatch& batch, StepResult& result) {
+  const auto losses =
+      state_.objective.losses(batch, {.inner = {}, .outer = {.record = &statistics_}}, &timer_);
+  losses.outer.sum().backward();
   const at::NoGradGuard no_grad;
-  return torch::stack({loss.per_image.sum(torch::kFloat64),
-                       encoding.inner_loss.sum(torch::kFloat64),
-                       encoding.latents.square().sum(torch::kFloat64)});
+  const auto sum = [](const torch::Tensor& values) { return values.sum(torch::kFloat64); };
+  const auto nothing = torch::zeros({}, losses.loss.options().dtype(torch::kFloat64));
+  result.sums +=
+      torch::stack({sum(losses.loss), losses.inner.defined() ? sum(losses.inner) : nothing,
+                    sum(losses.latents.square())});
+  for (const auto& [name, values] : losses.parts) {
+    auto& total = result.parts.try_emplace(name, nothing).first->second;
+    total = total + sum(values);
+  }
 }
 
 void TrainStep::update(StepResult& result, double learning_rate) {
   const at::NoGradGuard no_grad;
   auto& parameters = state_.decoder.parameters();
   auto& gradient = parameters.flat_gradient();
-  gradient.mul_(outer_scale_);
+  gradient.mul_(state_.objective.scale());
   result.gradient_norm = gradient.norm();
   // The reduced gradient is the same on all ranks, so they agree on skipping without asking.
   result.skipped = at::isfinite(result.gradient_norm).logical_not().to(torch::kFloat32);
@@ -64,50 +72,53 @@ void TrainStep::update(StepResult& result, double learning_rate) {
   }
   state_.optimizer.step(parameters.flat(), gradient, learning_rate, result.skipped);
   for (const auto& pass : statistics_) {
-    state_.decoder.update_running_averages(pass, result.skipped);
+    parameters.update_running_averages(pass, result.skipped);
   }
+  state_.objective.update(result.skipped);
   if (state_.average.defined()) {
     const auto moved = state_.average.lerp(parameters.flat(), 1 - config_.trainer.ema_decay);
     state_.average.copy_(at::where(result.skipped.to(torch::kBool), state_.average, moved));
   }
 }
 
-StepResult TrainStep::run(const torch::Tensor& pixels, std::span<const std::int64_t> ids,
-                          std::int64_t step, double learning_rate) {
+StepResult TrainStep::run(const StepInput& input, std::int64_t step, double learning_rate) {
   auto& parameters = state_.decoder.parameters();
-  const auto device = parameters.flat().device();
+  const auto& flat = parameters.flat();
+  const auto device = flat.device();
 
   timer_.enter(Phase::kData);
-  const auto on_device = pixels.to(device, /*non_blocking=*/true);
-  const auto dtype = parameters.flat().scalar_type();
-  EncoderInput input{.images = on_device.is_floating_point() ? on_device.to(dtype)
-                                                             : to_values(on_device, dtype, device),
-                     .mean_image = {},
-                     .global_images = batch_norm_images(pixels.size(0)),
-                     .origin = {}};
-  if (state_.decoder.couples_images(Normalisation::kBatch))
-    input.mean_image = batch_mean(on_device);
-  if (config_.latent.origin_stddev > 0) {
-    input.origin = random_origins(state_.decoder.latent_shape(), ids, config_.latent.origin_stddev,
-                                  config_.run.seed, "origin", step, parameters.flat().options());
+  const auto on_device = input.pixels.to(device, /*non_blocking=*/true);
+  ObjectiveBatch batch;
+  batch.images = values_of(on_device);
+  if (input.target_pixels.defined()) batch.targets = values_of(input.target_pixels);
+  if (input.labels.defined()) batch.labels = input.labels.to(device, /*non_blocking=*/true);
+  batch.global_images = batch_norm_images(input.pixels.size(0));
+  if (state_.decoder.couples_images(Normalisation::kBatch)) {
+    batch.mean_image = batch_mean(on_device);
   }
+  batch.global_ids = input.global_ids;
+  batch.first = input.first;
 
   parameters.zero_gradient();
   statistics_.clear();
   StepResult result;
-  if (config_.trainer.accumulate == 1) {
-    result.sums = accumulate_gradient(input);
-  } else {
-    const auto parts = config_.trainer.accumulate;
-    result.sums = torch::zeros({3}, input.images.options().dtype(torch::kFloat64));
-    for (std::int64_t i = 0; i < parts; ++i) {
-      const auto first = pixels.size(0) * i / parts;
-      const auto count = pixels.size(0) * (i + 1) / parts - first;
-      EncoderInput part = input;
-      part.images = input.images.narrow(0, first, count);
-      if (input.origin.defined()) part.origin = input.origin.narrow(0, first, count);
-      result.sums += accumulate_gradient(part);
+  result.sums = torch::zeros({3}, flat.options().dtype(torch::kFloat64));
+  const auto parts = config_.trainer.accumulate;
+  for (std::int64_t i = 0; i < parts; ++i) {
+    const auto images = input.pixels.size(0);
+    const auto first = images * i / parts;
+    const auto count = images * (i + 1) / parts - first;
+    ObjectiveBatch part = batch;
+    if (parts > 1) {
+      for (auto* tensor : {&part.images, &part.targets, &part.labels}) {
+        if (tensor->defined()) *tensor = tensor->narrow(0, first, count);
+      }
     }
+    part.noise = keyed_noise(
+        state_.decoder.latent_shape(),
+        input.ids.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)),
+        config_.run.seed, /*prefix=*/"", step, flat.options());
+    accumulate_gradient(part, result);
   }
 
   if (communicator_.size() > 1) {

@@ -10,7 +10,6 @@
 #include "configs/errors.hpp"
 #include "trainer/checkpoint/checkpoint_file.hpp"
 #include "trainer/checkpoint/checkpoint_folder.hpp"
-#include "trainer/evaluation/evaluate.hpp"
 #include "trainer/model.hpp"
 #include "trainer/optimizer/learning_rate.hpp"
 #include "trainer/parallel/agreement.hpp"
@@ -99,12 +98,13 @@ TrainingLoop::TrainingLoop(TrainingRun run)
       timer_(run_.progress),
       shape_(shape_of(run_.train)),
       loader_(ids_only_ ? *ids_only_ : run_.train, loader_options(run_, cache_.get())),
-      train_step_(run_.config, shape_,
+      train_step_(run_.config,
                   {.decoder = run_.state.decoder,
+                   .objective = run_.state.objective,
                    .optimizer = run_.state.optimizer,
                    .average = run_.state.average},
                   run_.communicator, timer_),
-      reconstructor_(run_.config, shape_, run_.state.decoder, run_.state.mean_image),
+      reconstructor_(run_.config, run_.state.decoder, run_.state.objective, run_.state.mean_image),
       total_steps_(total_steps(run_.config.trainer, loader_.batches_per_epoch())),
       last_logged_step_(run_.state.progress.step),
       skipped_(torch::zeros(
@@ -141,8 +141,21 @@ StepResult TrainingLoop::step(std::int64_t number) {
   const auto batch = loader_.next();
   const auto pixels = cache_ ? cache_->gather(batch.ids) : as_tensor(batch, shape_);
   if (run_.ledger != nullptr) run_.ledger->append(number, cursor, loader_.global_ids(cursor));
-  auto result = train_step_.run(pixels, batch.ids, number,
-                                learning_rate_at(run_.config.optimizer, number, total_steps_));
+  const auto& model = run_.config.model;
+  StepInput input{.pixels = pixels, .ids = batch.ids};
+  if (learns_classes(model.family)) {
+    check_labels(batch.labels, model.classes, run_.train.name());
+    input.labels = torch::tensor(
+        at::ArrayRef<std::int64_t>(batch.labels.data(), batch.labels.size()), torch::kInt64);
+  }
+  if (run_.targets != nullptr) input.target_pixels = read_pixels(*run_.targets, batch.ids);
+  if (model.family == Family::kGlo) {
+    input.global_ids = loader_.global_ids(cursor);
+    input.first =
+        slice_of(run_.config.trainer.batch_size, run_.control.rank(), run_.control.size()).begin;
+  }
+  auto result =
+      train_step_.run(input, number, learning_rate_at(run_.config.optimizer, number, total_steps_));
   last_images_ = batch.images;
   run_.state.progress.step = number;
   run_.state.progress.cursor = loader_.cursor();
@@ -168,12 +181,18 @@ StepReport TrainingLoop::report(const StepResult& result, std::int64_t number, s
   }
   if (!logged) return report;
 
-  auto sums = result.sums.to(torch::kCPU);
+  std::vector<torch::Tensor> own = {result.sums};
+  for (const auto& [name, sum] : result.parts) own.push_back(sum.view({1}));
+  auto sums = torch::cat(own).to(torch::kCPU);
   run_.control.all_reduce_sum(sums);
   const auto batch = static_cast<double>(run_.config.trainer.batch_size);
   report.loss = sums[0].item<double>() / batch;
   report.inner_loss = sums[1].item<double>() / batch;
   report.latent_norm = std::sqrt(sums[2].item<double>() / batch);
+  std::int64_t part = 3;
+  for (const auto& [name, sum] : result.parts) {
+    report.parts[name] = sums[part++].item<double>() / batch;
+  }
   report.gradient_norm = result.gradient_norm.item<double>();
   report.learning_rate = learning_rate_at(run_.config.optimizer, number, total_steps_);
 
@@ -215,6 +234,11 @@ void TrainingLoop::after_step(std::int64_t number, bool last, bool stop) {
   }
 }
 
+EvaluationImages TrainingLoop::held_out() const {
+  if (run_.held_out == nullptr) return {.source = run_.train, .targets = run_.targets};
+  return {.source = *run_.held_out, .targets = run_.held_out_targets};
+}
+
 /// What only rank 0 does while the others wait in the barrier: announced, so that their watchdogs
 /// allow for it.
 void TrainingLoop::on_rank_zero(const std::function<void()>& work) {
@@ -229,7 +253,7 @@ void TrainingLoop::on_rank_zero(const std::function<void()>& work) {
 void TrainingLoop::share_running_averages() {
   if (run_.config.model.batch_norm != BatchNormMode::kLocal || run_.control.size() == 1) return;
   const at::NoGradGuard no_grad;
-  for (auto& average : run_.state.decoder.running_averages()) {
+  for (auto& average : run_.state.decoder.parameters().running_averages()) {
     for (auto* tensor : {&average.mean, &average.variance}) {
       run_.communicator.all_reduce_sum(*tensor);
       tensor->div_(run_.control.size());
@@ -243,8 +267,7 @@ void TrainingLoop::evaluate_and_keep_best(std::int64_t number) {
   EvalReport report;
   {
     const AverageInUse average(run_.state);
-    const auto& source = run_.held_out != nullptr ? *run_.held_out : run_.train;
-    report = evaluate(run_.config, reconstructor_, source,
+    report = evaluate(run_.config, reconstructor_, held_out(),
                       run_.state.decoder.parameters().flat().options(),
                       run_.config.evaluation.images, run_.control);
   }
@@ -270,7 +293,7 @@ void TrainingLoop::make_samples(std::int64_t number) {
   share_running_averages();
   on_rank_zero([&] {
     const AverageInUse average(run_.state);
-    const auto& source = run_.held_out != nullptr ? *run_.held_out : run_.train;
+    const auto [source, targets] = held_out();
     const auto options = run_.state.decoder.parameters().flat().options();
     SampleReport report;
     report.step = number;
@@ -285,13 +308,16 @@ void TrainingLoop::make_samples(std::int64_t number) {
             : std::min(std::max(report.n, run_.config.evaluation.group_images), source.images());
     std::vector<std::int64_t> ids(static_cast<std::size_t>(group));
     std::iota(ids.begin(), ids.end(), 0);
-    const auto originals =
-        to_values(read_pixels(source, 0, group), options.dtype().toScalarType(), options.device());
+    const auto values = [&](const ImageSource& images) {
+      return to_values(read_pixels(images, 0, group), options.dtype().toScalarType(),
+                       options.device());
+    };
+    const auto originals = values(source);
     const auto copy = [&](const torch::Tensor& images) {
       const auto host = images.narrow(0, 0, report.n).to(torch::kCPU, torch::kFloat32).contiguous();
       return std::vector<float>(host.data_ptr<float>(), host.data_ptr<float>() + host.numel());
     };
-    report.originals = copy(originals);
+    report.originals = copy(targets != nullptr ? values(*targets) : originals);
     report.reconstructions = copy(reconstructor_.reconstruct(originals, ids).images);
     for (auto* observer : run_.observers) observer->on_samples(report);
   });
@@ -302,9 +328,10 @@ void TrainingLoop::save_checkpoint(std::int64_t number) {
   if (last_saved_step_ == number) return;
   timer_.enter(Phase::kCheckpoint);
   share_running_averages();
+  const auto family = run_.state.objective.gather_state();
   on_rank_zero([&] {
     for (auto* observer : run_.observers) observer->flush();
-    last_saved_ = write_checkpoint(run_.checkpoint_folder, run_.state, run_.origin);
+    last_saved_ = write_checkpoint(run_.checkpoint_folder, run_.state, run_.origin, family);
     remove_old_checkpoints(last_saved_, run_.config.checkpoint.keep);
     for (auto* observer : run_.observers) observer->on_checkpoint({.step = number});
   });
@@ -320,7 +347,7 @@ void TrainingLoop::check_replicas_agree(std::int64_t number) {
                                       run_.state.optimizer.second_moment()};
   if (run_.state.average.defined()) state.push_back(run_.state.average);
   if (run_.config.model.batch_norm == BatchNormMode::kSync) {
-    for (auto& average : run_.state.decoder.running_averages()) {
+    for (auto& average : run_.state.decoder.parameters().running_averages()) {
       state.push_back(average.mean);
       state.push_back(average.variance);
     }

@@ -16,7 +16,9 @@
 #include "data/ledger.hpp"
 #include "trainer/checkpoint/training_state.hpp"
 #include "trainer/device_cache.hpp"
+#include "trainer/evaluation/evaluate.hpp"
 #include "trainer/evaluation/reconstructor.hpp"
+#include "trainer/image_shape.hpp"
 #include "trainer/parallel/collective_progress.hpp"
 #include "trainer/parallel/communicator.hpp"
 #include "trainer/phase_timer.hpp"
@@ -39,6 +41,8 @@ struct TrainingRun {
   const RunConfig& config;  ///< Resolved and validated.
   const ImageSource& train;
   const ImageSource* held_out = nullptr;  ///< Split that is evaluated; nullptr: the training split.
+  const ImageSource* targets = nullptr;   ///< Other modality of `train`; translation only.
+  const ImageSource* held_out_targets = nullptr;  ///< The same of `held_out`.
   TrainingState& state;
   Communicator& communicator;  ///< For tensors on the device.
   Communicator& control;       ///< For tensors on the host.
@@ -68,6 +72,7 @@ class TrainingLoop {
   Ending run();
 
  private:
+  [[nodiscard]] EvaluationImages held_out() const;
   [[nodiscard]] StepResult step(std::int64_t number);
   [[nodiscard]] StepReport report(const StepResult& result, std::int64_t number,
                                   std::int64_t images, bool logged);

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "configs/errors.hpp"
+#include "configs/option_table.hpp"
 #include "launch/commands/commands.hpp"
 #include "launch/device_binding.hpp"
 #include "launch/model_options.hpp"
@@ -13,6 +14,25 @@
 #include "trainer/parallel/mpi_communicator.hpp"
 
 namespace gondola {
+
+namespace {
+
+/// What a metric is, for people.
+std::string unit_of(const std::string& metric, const Objective& objective) {
+  if (metric == "loss") return objective.loss_in_words();
+  if (metric == "psnr") return "dB";
+  if (metric == "ssim") return "structural similarity, at most 1";
+  if (metric == "accuracy") return "of the images, the right class";
+  if (metric == "cross_entropy") return "nats per image";
+  if (metric == "divergence") return "KL(q || N(0, I)), nats per image";
+  if (metric == "bits_per_dimension") {
+    return "(Bernoulli cross entropy + KL) / (C H W ln 2), one draw per image";
+  }
+  if (metric == "reconstruction_loss") return "squared error per image";
+  return "mean over the images";
+}
+
+}  // namespace
 
 int run_eval(std::span<const std::string> args, MpiSession& mpi) {
   auto table = model_option_table(/*default_images=*/0);
@@ -27,14 +47,20 @@ int run_eval(std::span<const std::string> args, MpiSession& mpi) {
   MpiCommunicator control(mpi.world(), progress);
   TrainedModel model(options.run, binding.device, options.statistics, options.group_images);
   const auto source = model.open_images(options.data, options.split);
-  const auto report = evaluate(model.config(), model.reconstructor(), *source, model.options(),
-                               options.images, control);
+  const auto targets = model.open_targets(*source, options.split);
+  const auto report =
+      evaluate(model.config(), model.reconstructor(), {.source = *source, .targets = targets.get()},
+               model.options(), options.images, control);
+  const auto& flat = model.decoder().parameters().flat();
   if (mpi.rank() != 0) return static_cast<int>(ExitCode::kDone);
 
   if (values->count("json") > 0) {
     nlohmann::ordered_json json = {{"checkpoint", model.checkpoint().string()},
                                    {"split", split_name(options.split)},
+                                   {"family", value_of(model.config(), "model.family")},
+                                   {"parameters", flat.numel()},
                                    {"images", report.images},
+                                   {"loss_is", model.objective().loss_in_words()},
                                    {"encoding", report.encoding}};
     for (const auto& [name, value] : report.metrics) json[name] = value;
     std::printf("%s\n", json.dump().c_str());
@@ -44,9 +70,13 @@ int run_eval(std::span<const std::string> args, MpiSession& mpi) {
   std::printf("images       %lld of %s\n", static_cast<long long>(report.images),
               source->name().c_str());
   std::printf("encoding     %s\n", report.encoding.c_str());
-  std::printf("loss         %.4f  squared error per image\n", report.metrics.at("loss"));
-  std::printf("psnr         %.3f  dB\n", report.metrics.at("psnr"));
-  std::printf("ssim         %.4f\n", report.metrics.at("ssim"));
+  std::printf("model        %s, %lld parameters\n",
+              value_of(model.config(), "model.family").c_str(),
+              static_cast<long long>(flat.numel()));
+  for (const auto& [name, value] : report.metrics) {
+    std::printf("%-20s %-10.5g %s\n", name.c_str(), value,
+                unit_of(name, model.objective()).c_str());
+  }
   return static_cast<int>(ExitCode::kDone);
 }
 

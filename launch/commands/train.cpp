@@ -35,6 +35,7 @@
 #include "monitoring/run_log.hpp"
 #include "trainer/checkpoint/checkpoint_file.hpp"
 #include "trainer/checkpoint/checkpoint_folder.hpp"
+#include "trainer/evaluation/evaluate.hpp"
 #include "trainer/model.hpp"
 #include "trainer/parallel/make_communicator.hpp"
 #include "trainer/parallel/mpi_communicator.hpp"
@@ -55,9 +56,24 @@ std::string text_of(const ImageShape& shape) {
 /// The images of a run.
 struct Sources {
   std::unique_ptr<ImageSource> train;
-  std::unique_ptr<ImageSource> held_out;  ///< Null where the dataset has no test split.
+  std::unique_ptr<ImageSource> held_out;          ///< Null where the dataset has no test split.
+  std::unique_ptr<ImageSource> targets;           ///< Other modality of `train`; translation only.
+  std::unique_ptr<ImageSource> held_out_targets;  ///< The same of `held_out`.
   [[nodiscard]] ImageShape shape() const { return shape_of(*train); }
 };
+
+/// @throws DataError unless image i is there for each image i of `images`, of the same shape
+std::unique_ptr<ImageSource> open_targets(const std::string& path, const ImageSource& images,
+                                          Split split) {
+  auto targets = open_source(path, split, CacheKind::kNone);
+  if (targets->images() != images.images() || shape_of(*targets) != shape_of(images)) {
+    throw DataError(targets->name() + " holds " + std::to_string(targets->images()) + " images " +
+                    text_of(shape_of(*targets)) + ", " + images.name() + " " +
+                    std::to_string(images.images()) + " images " + text_of(shape_of(images)) +
+                    "; the modalities of translation need as many images of one shape");
+  }
+  return targets;
+}
 
 Sources open_sources(const DataSection& data) {
   Sources sources;
@@ -70,12 +86,29 @@ Sources open_sources(const DataSection& data) {
                       text_of(sources.shape()) + "; import both at one size");
     }
   }
+  if (!data.targets.empty()) {
+    sources.targets = open_targets(data.targets, *sources.train, Split::kTrain);
+    if (sources.held_out) {
+      sources.held_out_targets = open_targets(data.targets, *sources.held_out, Split::kTest);
+    }
+  }
   return sources;
+}
+
+/// Collective in its decision only: every rank has the same labels. What the config leaves to the
+/// data.
+void resolve(RunConfig& config, const Sources& sources) {
+  config.latent.step_size = resolved_step_size(config, sources.shape());
+  if (!learns_classes(config.model.family)) return;
+  const auto labels =
+      read_labels(*sources.train, 0, sources.train->images(),
+                  config.model.classes > 0 ? config.model.classes : std::int64_t{1000000});
+  if (config.model.classes == 0) config.model.classes = labels.max().item<std::int64_t>() + 1;
 }
 
 /// The model, its optimiser and how far it is, owned.
 struct Trainee {
-  std::unique_ptr<Decoder> decoder;
+  Model model;
   FlatAdam optimizer;
   torch::Tensor average;
   torch::Tensor mean_image;
@@ -83,19 +116,22 @@ struct Trainee {
 
   Trainee(const RunConfig& config, const ImageSource& train, const ImageShape& shape,
           torch::Device device, Communicator& communicator)
-      : decoder(make_decoder(config, shape, device, &communicator)),
-        optimizer(config.optimizer, decoder->parameters().flat().numel(),
-                  decoder->parameters().flat().options()) {
-    const auto& flat = decoder->parameters().flat();
-    if (config.trainer.ema_decay > 0) average = flat.clone();
+      : model(make_model(config, {.shape = shape,
+                                  .device = device,
+                                  .communicator = &communicator,
+                                  .training_images = train.images()})),
+        optimizer(config.optimizer, flat().numel(), flat().options()) {
+    if (config.trainer.ema_decay > 0) average = flat().clone();
     const auto mean = train.mean_image();
     mean_image = torch::tensor(at::ArrayRef<double>(mean.data(), mean.size()), torch::kFloat64)
                      .view({1, shape.channels, shape.height, shape.width})
-                     .to(flat.options());
+                     .to(flat().options());
   }
 
+  [[nodiscard]] torch::Tensor& flat() const { return model.parameters().flat(); }
   [[nodiscard]] TrainingState state() {
-    return {.decoder = *decoder,
+    return {.decoder = *model.decoder,
+            .objective = *model.objective,
             .optimizer = optimizer,
             .average = average,
             .mean_image = mean_image,
@@ -205,7 +241,8 @@ void compare_orders(const LoadedConfig& loaded, Communicator& control) {
 void compare_images(const Sources& sources, Communicator& control) {
   const std::vector<NamedHash> things = {
       {.name = "dataset", .hash = sources.train->fingerprint()},
-      {.name = "test split", .hash = sources.held_out ? sources.held_out->fingerprint() : 0}};
+      {.name = "test split", .hash = sources.held_out ? sources.held_out->fingerprint() : 0},
+      {.name = "targets", .hash = sources.targets ? sources.targets->fingerprint() : 0}};
   compare_over_ranks(control, things);
 }
 
@@ -217,13 +254,14 @@ void read_initial_weights(const RunConfig& config, Trainee& trainee) {
   const bool goes_on = config.run.resume == "auto" ? !list_checkpoints(checkpoints).empty()
                                                    : !config.run.resume.empty();
   if (goes_on) return;
-  read_model(checkpoint_named(config.checkpoint.init), *trainee.decoder, /*mean_image=*/nullptr,
-             Weights::kLatest);
-  if (trainee.average.defined()) trainee.average.copy_(trainee.decoder->parameters().flat());
+  read_model(checkpoint_named(config.checkpoint.init), *trainee.model.decoder,
+             /*mean_image=*/nullptr, Weights::kLatest);
+  if (trainee.average.defined()) trainee.average.copy_(trainee.flat());
 }
 
 /// Where the results are, for the person who started the run.
-void print_ending(const RunFolder& folder, const RunProgress& progress, Ending ending) {
+void print_ending(const RunFolder& folder, const RunProgress& progress, Ending ending,
+                  const std::string& loss_in_words) {
   const auto path = folder.path.string();
   if (ending == Ending::kStopped) {
     std::printf(
@@ -231,10 +269,8 @@ void print_ending(const RunFolder& folder, const RunProgress& progress, Ending e
         static_cast<long long>(progress.step), path.c_str());
     return;
   }
-  std::printf(
-      "held-out reconstruction loss %.4f (squared error per image), best of the run, at step "
-      "%lld\n",
-      progress.best_loss, static_cast<long long>(progress.best_step));
+  std::printf("held-out loss %.4f (%s), best of the run, at step %lld\n", progress.best_loss,
+              loss_in_words.c_str(), static_cast<long long>(progress.best_step));
   std::printf("pictures     %s/samples\n", path.c_str());
   std::printf("metrics      %s/metrics.csv, %s/metrics.jsonl\n", path.c_str(), path.c_str());
   std::printf("checkpoints  %s/checkpoints\n", path.c_str());
@@ -275,15 +311,14 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
   check_image_size(config, shape.channels, shape.height, shape.width);
   require_a_batch(*sources.train, config.trainer.batch_size);
   compare_images(sources, control);
-  config.latent.step_size = resolved_step_size(config, shape);
+  resolve(config, sources);
   const auto cache = choose_cache(config.data.cache, *sources.train, control);
   config.data.cache = cache.kind;
 
   Trainee trainee(config, *sources.train, shape, binding.device, *communicator);
   if (mpi.rank() == 0) {
-    for (const auto& line :
-         plan_lines(config, *sources.train, sources.held_out.get(),
-                    trainee.decoder->parameters().flat(), binding.description, mpi.size())) {
+    for (const auto& line : plan_lines(config, *sources.train, sources.held_out.get(),
+                                       trainee.flat(), binding.description, mpi.size())) {
       std::printf("%s\n", line.c_str());
     }
     std::printf("cache        %s (%s)\n", value_of(config, "data.cache").c_str(),
@@ -336,6 +371,8 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
       {.config = config,
        .train = *sources.train,
        .held_out = sources.held_out.get(),
+       .targets = sources.targets.get(),
+       .held_out_targets = sources.held_out_targets.get(),
        .state = state,
        .communicator = *communicator,
        .control = control,
@@ -351,7 +388,7 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
   progress.allow_extra_seconds(kRankZeroSeconds);  // for the report
   if (mpi.rank() == 0) {
     write_report(folder.path);
-    print_ending(folder, trainee.progress, ending);
+    print_ending(folder, trainee.progress, ending, trainee.model.objective->loss_in_words());
     std::fflush(stdout);
   }
   control.barrier();

@@ -15,6 +15,7 @@ TEST(ResumeConflicts, exactly_these_options_may_differ) {
                                               "run.resume",
                                               "data.ledger",
                                               "data.cache",
+                                              "data.stage",
                                               "data.reader_threads",
                                               "data.prefetch_batches",
                                               "trainer.steps",

@@ -1,4 +1,4 @@
-#include "trainer/decoders/activation.hpp"
+#include "trainer/layers/activation.hpp"
 
 #include <gtest/gtest.h>
 #include <torch/autograd.h>

@@ -28,10 +28,10 @@ using testing::HasSubstr;
 /// Everything that a checkpoint keeps, with values drawn from a seed.
 struct Trained {
   Trained(const RunConfig& config, std::uint64_t seed)
-      : decoder(
-            make_decoder(config, {.channels = 1, .height = 16, .width = 16}, torch::kCPU, nullptr)),
-        optimizer(config.optimizer, decoder->parameters().flat().numel(),
-                  decoder->parameters().flat().options()) {
+      : model(make_model(config, {.shape = {.channels = 1, .height = 16, .width = 16}})),
+        decoder(model.decoder.get()),
+        optimizer(config.optimizer, model.parameters().flat().numel(),
+                  model.parameters().flat().options()) {
     const at::NoGradGuard no_grad;
     auto generator = at::detail::createCPUGenerator(seed);
     const auto draw = [&](torch::Tensor tensor) { tensor.normal_(0, 1, generator); };
@@ -49,6 +49,7 @@ struct Trained {
 
   TrainingState state() {
     return {.decoder = *decoder,
+            .objective = *model.objective,
             .optimizer = optimizer,
             .average = average,
             .mean_image = mean_image,
@@ -59,14 +60,15 @@ struct Trained {
     std::vector<torch::Tensor> all = {decoder->parameters().flat(), optimizer.first_moment(),
                                       optimizer.second_moment(), mean_image};
     if (average.defined()) all.push_back(average);
-    for (const auto& running : decoder->running_averages()) {
+    for (const auto& running : decoder->parameters().running_averages()) {
       all.push_back(running.mean);
       all.push_back(running.variance);
     }
     return all;
   }
 
-  std::unique_ptr<Decoder> decoder;
+  Model model;
+  Decoder* decoder;
   FlatAdam optimizer;
   torch::Tensor average;
   torch::Tensor mean_image;
@@ -189,8 +191,8 @@ TEST_F(CheckpointTest, a_model_is_read_without_touching_the_optimiser) {
   read_model(path, *other.decoder, &other.mean_image, Weights::kLatest);
   EXPECT_TRUE(other.decoder->parameters().flat().equal(saved.decoder->parameters().flat()));
   EXPECT_TRUE(other.mean_image.equal(saved.mean_image));
-  EXPECT_TRUE(other.decoder->running_averages()[1].variance.equal(
-      saved.decoder->running_averages()[1].variance));
+  EXPECT_TRUE(other.decoder->parameters().running_averages()[1].variance.equal(
+      saved.decoder->parameters().running_averages()[1].variance));
   EXPECT_TRUE(other.optimizer.first_moment().equal(moment));
   read_model(path, *other.decoder, &other.mean_image, Weights::kAverage);
   EXPECT_TRUE(other.decoder->parameters().flat().equal(saved.average));

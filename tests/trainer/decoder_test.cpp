@@ -22,9 +22,11 @@ constexpr Pass kGroupPass = {.normalisation = Normalisation::kGroup};
 std::unique_ptr<ConvDecoder> conv(const RunConfig& config, std::int64_t size = 16) {
   const auto plan =
       conv_plan(config.latent.size, config.latent.spatial, config.model.filters, 3, size);
-  return std::make_unique<ConvDecoder>(config.model, config.latent, plan, torch::kFloat64,
-                                       config.trainer.precision, torch::kCPU, config.run.seed,
-                                       nullptr);
+  const auto parameters = std::make_shared<Parameters>();
+  auto decoder = std::make_unique<ConvDecoder>(config.model, config.latent, plan,
+                                               config.trainer.precision, parameters, nullptr);
+  parameters->allocate(torch::kFloat64, torch::kCPU, config.run.seed);
+  return decoder;
 }
 
 RunConfig conv_config(ActivationKind activation, BatchNormMode batch_norm = BatchNormMode::kSync) {
@@ -45,7 +47,7 @@ torch::Tensor plain_decode(ConvDecoder& decoder, const Activation& activation,
                            bool training = true) {
   auto& parameters = decoder.parameters();
   const auto& plan = decoder.plan();
-  const bool normalised = !decoder.running_averages().empty();
+  const bool normalised = !decoder.parameters().running_averages().empty();
   const std::size_t stride = normalised ? 4 : 2;
   auto x = latents.dim() == 2 ? latents.unsqueeze(-1).unsqueeze(-1) : latents;
   for (std::size_t i = 0; i < plan.size(); ++i) {
@@ -214,7 +216,7 @@ TEST(ConvDecoder, running_averages_move_by_a_tenth_of_each_pass_as_plain_batch_n
   const auto decoder = conv(conv_config(ActivationKind::kElu));
   move_parameters(*decoder, 0.3, 5);
   PlainAverages expected;
-  for (const auto& average : decoder->running_averages()) {
+  for (const auto& average : decoder->parameters().running_averages()) {
     EXPECT_EQ(average.mean.abs().max().item<double>(), 0);
     EXPECT_EQ(average.variance.sub(1).abs().max().item<double>(), 0);
     expected.mean.push_back(average.mean.clone());
@@ -227,12 +229,15 @@ TEST(ConvDecoder, running_averages_move_by_a_tenth_of_each_pass_as_plain_batch_n
     std::vector<PassStatistics> record;
     static_cast<void>(decoder->decode(latents, {.record = &record}));
     ASSERT_EQ(record.size(), 1U);
-    decoder->update_running_averages(record[0]);
+    decoder->parameters().update_running_averages(record[0]);
     static_cast<void>(plain_decode(*decoder, Activation(ActivationKind::kElu), latents, &expected));
   }
   for (std::size_t i = 0; i < expected.mean.size(); ++i) {
-    EXPECT_LE(relative_error(decoder->running_averages()[i].mean, expected.mean[i]), 1e-13);
-    EXPECT_LE(relative_error(decoder->running_averages()[i].variance, expected.variance[i]), 1e-13);
+    EXPECT_LE(relative_error(decoder->parameters().running_averages()[i].mean, expected.mean[i]),
+              1e-13);
+    EXPECT_LE(
+        relative_error(decoder->parameters().running_averages()[i].variance, expected.variance[i]),
+        1e-13);
   }
 }
 
@@ -240,7 +245,7 @@ TEST(ConvDecoder, with_running_averages_each_image_is_decoded_by_itself) {
   const auto decoder = conv(conv_config(ActivationKind::kElu));
   move_parameters(*decoder, 0.3, 5);
   PlainAverages averages;
-  for (auto& average : decoder->running_averages()) {
+  for (auto& average : decoder->parameters().running_averages()) {
     average.mean.uniform_(-0.5, 0.5, at::detail::createCPUGenerator(1));
     average.variance.uniform_(0.2, 2, at::detail::createCPUGenerator(2));
     averages.mean.push_back(average.mean.clone());
@@ -265,7 +270,10 @@ TEST(ConvDecoder, with_running_averages_each_image_is_decoded_by_itself) {
 
 TEST(ConvDecoder, statistics_of_another_decoder_are_refused) {
   const auto decoder = conv(conv_config(ActivationKind::kElu));
-  EXPECT_THROW(decoder->update_running_averages({}), c10::Error);
+  const auto layers = decoder->parameters().running_averages().size();
+  EXPECT_THROW(decoder->parameters().update_running_averages(
+                   {{.layer = layers, .mean = {}, .variance = {}}}),
+               c10::Error);
 }
 
 TEST(ConvDecoder, bf16_products_stay_near_float32) {

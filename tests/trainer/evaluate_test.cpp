@@ -27,14 +27,14 @@ class EvaluateTest : public testing::Test {
   MpiCommunicator self{MPI_COMM_SELF, progress};
   std::unique_ptr<ImageSource> source =
       open_source("synthetic:230x1x16x16", Split::kTrain, CacheKind::kNone);
-  std::unique_ptr<Decoder> decoder;
+  Model model;
 
   /// A decoder that is not the one it started as, running averages included.
   Reconstructor reconstructor(const RunConfig& config) {
-    decoder = make_decoder(config, kShape, torch::kCPU, nullptr);
-    move_parameters(*decoder, 0.1, 3);
-    for (auto& average : decoder->running_averages()) average.variance.fill_(0.3);
-    return {config, kShape, *decoder, mean_image_of(*source, torch::kFloat64)};
+    model = make_model(config, {.shape = kShape});
+    move_parameters(*model.decoder, 0.1, 3);
+    for (auto& average : model.parameters().running_averages()) average.variance.fill_(0.3);
+    return {config, *model.decoder, *model.objective, mean_image_of(*source, torch::kFloat64)};
   }
 
   /// The metrics computed group by group on one rank.
@@ -65,7 +65,8 @@ class EvaluateTest : public testing::Test {
     const auto total = images == 0 ? kImages : std::min(images, kImages);
     const auto reference = expected(with, total, config.evaluation.group_images);
     for (auto* communicator : {&all, &self}) {
-      const auto report = evaluate(config, with, *source, torch::kFloat64, images, *communicator);
+      const auto report =
+          evaluate(config, with, {.source = *source}, torch::kFloat64, images, *communicator);
       EXPECT_EQ(report.images, total);
       EXPECT_EQ(report.encoding, with.description());
       ASSERT_EQ(report.metrics.size(), reference.size());
@@ -101,7 +102,7 @@ TEST_F(EvaluateTest, groups_of_batch_statistics_are_cut_by_id_and_not_by_rank) {
   const auto of_hundreds = config_of(DecoderKind::kConv, EvaluationStatistics::kBatch, 100);
   const auto of_tens = config_of(DecoderKind::kConv, EvaluationStatistics::kBatch, 10);
   const auto loss = [&](const RunConfig& config) {
-    return evaluate(config, reconstructor(config), *source, torch::kFloat64, 0, all)
+    return evaluate(config, reconstructor(config), {.source = *source}, torch::kFloat64, 0, all)
         .metrics.at("loss");
   };
   EXPECT_GT(std::abs(loss(of_hundreds) / loss(of_tens) - 1), 1e-6) << "the group should matter";
@@ -120,8 +121,10 @@ TEST_F(EvaluateTest, independent_metrics_do_not_depend_on_the_group) {
   for (const auto kind : {DecoderKind::kSiren, DecoderKind::kConv}) {
     const auto config = config_of(kind, EvaluationStatistics::kIndependent, 100);
     const auto singly = config_of(kind, EvaluationStatistics::kIndependent, 1);
-    const auto a = evaluate(config, reconstructor(config), *source, torch::kFloat64, 30, all);
-    const auto b = evaluate(singly, reconstructor(singly), *source, torch::kFloat64, 30, all);
+    const auto a =
+        evaluate(config, reconstructor(config), {.source = *source}, torch::kFloat64, 30, all);
+    const auto b =
+        evaluate(singly, reconstructor(singly), {.source = *source}, torch::kFloat64, 30, all);
     EXPECT_NEAR(a.metrics.at("loss") / b.metrics.at("loss"), 1, 1e-12);
   }
 }

@@ -23,10 +23,11 @@ constexpr std::int64_t kImages = 5;
 class LinearDecoder final : public Decoder {
  public:
   LinearDecoder(std::int64_t latent_size, const ImageShape& shape)
-      : shape_(shape),
-        parameters_({{.name = "W", .shape = {shape.values(), latent_size}, .bound = 1},
-                     {.name = "b", .shape = {shape.values()}, .bound = 1}},
-                    torch::kFloat64, torch::kCPU, /*seed=*/4) {}
+      : Decoder(std::make_shared<Parameters>()), shape_(shape) {
+    parameters().declare({{.name = "W", .shape = {shape.values(), latent_size}, .bound = 1},
+                          {.name = "b", .shape = {shape.values()}, .bound = 1}});
+    parameters().allocate(torch::kFloat64, torch::kCPU, /*seed=*/4);
+  }
 
   torch::Tensor decode(const torch::Tensor& latents, const Pass&) override {
     return at::linear(latents, weight(), bias())
@@ -39,16 +40,12 @@ class LinearDecoder final : public Decoder {
                                     const Pass&) override {
     throw std::logic_error("there is no closed form");
   }
-  Parameters& parameters() override { return parameters_; }
-  std::vector<RunningAverages>& running_averages() override { return none_; }
 
-  torch::Tensor weight() const { return parameters_[0]; }  ///< [C H W, k]
-  torch::Tensor bias() const { return parameters_[1]; }    ///< [C H W]
+  torch::Tensor weight() const { return parameters()[0]; }  ///< [C H W, k]
+  torch::Tensor bias() const { return parameters()[1]; }    ///< [C H W]
 
  private:
   ImageShape shape_;
-  Parameters parameters_;
-  std::vector<RunningAverages> none_;
 };
 
 torch::Tensor images_of(DecoderKind kind, std::int64_t count = kImages) {

@@ -7,9 +7,12 @@ namespace gondola {
 namespace {
 
 Parameters two(std::uint64_t seed, torch::ScalarType dtype = torch::kFloat64) {
-  return Parameters({{.name = "a", .shape = {3, 4}, .bound = 0.5},
-                     {.name = "b", .shape = {5}, .bound = 0.1, .center = 1}},
-                    dtype, torch::kCPU, seed);
+  Parameters parameters;
+  EXPECT_EQ(parameters.declare({{.name = "a", .shape = {3, 4}, .bound = 0.5}}), 0U);
+  EXPECT_EQ(parameters.declare({{.name = "b", .shape = {5}, .bound = 0.1, .center = 1}}), 1U);
+  EXPECT_EQ(parameters.declare_averages("n", 6), 0U);
+  parameters.allocate(dtype, torch::kCPU, seed);
+  return parameters;
 }
 
 TEST(Parameters, tensors_are_slices_of_one_buffer) {
@@ -26,6 +29,13 @@ TEST(Parameters, backward_accumulates_into_the_flat_gradient) {
   parameters.zero_gradient();
   (3 * parameters[1].sum()).backward();
   EXPECT_EQ(parameters.flat_gradient().narrow(0, 12, 5).sum().item<double>(), 15);
+}
+
+TEST(Parameters, nothing_is_declared_once_they_are_allocated) {
+  auto parameters = two(1);
+  EXPECT_EQ(parameters.running_averages()[0].variance.sum().item<double>(), 6);
+  EXPECT_THROW(parameters.declare({{.name = "c", .shape = {1}}}), c10::Error);
+  EXPECT_THROW(parameters.declare_averages("m", 1), c10::Error);
 }
 
 TEST(Parameters, draws_depend_on_seed_and_name_alone) {

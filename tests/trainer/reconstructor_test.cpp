@@ -38,11 +38,11 @@ class ReconstructorTest : public testing::Test {
   }
 
   Reconstructor reconstructor(const RunConfig& config) const {
-    return {config, kShape, *trainee->decoder, mean_image_of(*source, torch::kFloat32)};
+    return {config, trainee->decoder(), *trainee->model.objective,
+            mean_image_of(*source, torch::kFloat32)};
   }
 
-  Reconstruction reconstruct(const Reconstructor& with, std::int64_t first,
-                             std::int64_t count) const {
+  Prediction reconstruct(const Reconstructor& with, std::int64_t first, std::int64_t count) const {
     std::vector<std::int64_t> ids(static_cast<std::size_t>(count));
     std::iota(ids.begin(), ids.end(), first);
     return with.reconstruct(images.narrow(0, first, count), ids);
@@ -149,7 +149,8 @@ TEST_F(ReconstructorTest, a_siren_decodes_at_other_coordinates) {
 TEST_F(ReconstructorTest, batch_norm_without_the_mean_image_is_refused) {
   const auto config = config_of(DecoderKind::kConv);
   train(config);
-  EXPECT_THROW(Reconstructor(config, kShape, *trainee->decoder, {}), c10::Error);
+  EXPECT_THROW(Reconstructor(config, trainee->decoder(), *trainee->model.objective, {}),
+               c10::Error);
 }
 
 }  // namespace

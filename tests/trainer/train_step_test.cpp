@@ -11,6 +11,7 @@
 #include "tests/support/relative_error.hpp"
 #include "tests/trainer/small_model.hpp"
 #include "tests/trainer/trainee.hpp"
+#include "trainer/latent/latent_encoder.hpp"
 #include "trainer/latent/random_origin.hpp"
 
 namespace gondola {
@@ -105,20 +106,20 @@ TEST_P(EachDecoder, clipping_scales_the_gradient_down_to_the_bound_and_no_furthe
   auto config = config_for(kind);
   Trainee free(config, shape_for(kind), MPI_COMM_WORLD);
   const auto norm = free.step(batch_of(kind, 1), 1).gradient_norm.item<double>();
-  const auto unclipped = free.decoder->parameters().flat_gradient().clone();
+  const auto unclipped = free.parameters().flat_gradient().clone();
   EXPECT_NEAR(unclipped.norm().item<double>() / norm, 1, 1e-12);
 
   config.optimizer.clip_norm = norm / 4;
   Trainee clipped(config, shape_for(kind), MPI_COMM_WORLD);
   const auto result = clipped.step(batch_of(kind, 1), 1);
   EXPECT_NEAR(result.gradient_norm.item<double>() / norm, 1, 1e-12) << "reported before clipping";
-  EXPECT_LE(relative_error(clipped.decoder->parameters().flat_gradient(), unclipped / 4), 1e-9);
+  EXPECT_LE(relative_error(clipped.parameters().flat_gradient(), unclipped / 4), 1e-9);
   EXPECT_LE(relative_error(clipped.optimizer.first_moment(), 0.1 * unclipped / 4), 1e-9);
 
   config.optimizer.clip_norm = norm * 4;
   Trainee loose(config, shape_for(kind), MPI_COMM_WORLD);
   static_cast<void>(loose.step(batch_of(kind, 1), 1));
-  EXPECT_TRUE(loose.decoder->parameters().flat_gradient().equal(unclipped));
+  EXPECT_TRUE(loose.parameters().flat_gradient().equal(unclipped));
 }
 
 TEST_P(EachDecoder, the_moving_average_follows_its_formula) {
@@ -151,7 +152,7 @@ TEST_P(EachDecoder, a_gradient_that_is_not_finite_changes_nothing_on_any_rank) {
   const auto second = trainee.optimizer.second_moment().clone();
   const auto moving_average = trainee.average.clone();
   std::vector<LayerStatistics> running;
-  for (const auto& average : trainee.decoder->running_averages()) {
+  for (const auto& average : trainee.parameters().running_averages()) {
     running.push_back({.mean = average.mean.clone(), .variance = average.variance.clone()});
   }
   const auto result = trainee.step(batch_of(kind, 2), 2);
@@ -162,8 +163,9 @@ TEST_P(EachDecoder, a_gradient_that_is_not_finite_changes_nothing_on_any_rank) {
   EXPECT_TRUE(trainee.average.equal(moving_average));
   EXPECT_EQ(trainee.optimizer.updates().item<float>(), 1);
   for (std::size_t i = 0; i < running.size(); ++i) {
-    EXPECT_TRUE(trainee.decoder->running_averages()[i].mean.equal(running[i].mean)) << i;
-    EXPECT_TRUE(trainee.decoder->running_averages()[i].variance.equal(running[i].variance)) << i;
+    EXPECT_TRUE(trainee.parameters().running_averages()[i].mean.equal(running[i].mean)) << i;
+    EXPECT_TRUE(trainee.parameters().running_averages()[i].variance.equal(running[i].variance))
+        << i;
   }
 
   // With good weights again training goes on, and the skipped gradient left no trace.

@@ -20,16 +20,21 @@ namespace gondola {
 
 /// A model in training over the ranks of `world`, its batches given by the test.
 struct Trainee {
-  Trainee(const RunConfig& run_config, const ImageShape& image_shape, MPI_Comm world)
+  Trainee(const RunConfig& run_config, const ImageShape& image_shape, MPI_Comm world,
+          std::int64_t training_images = 0)
       : config(run_config),
         shape(image_shape),
         communicator(world, progress),
-        decoder(make_decoder(config, shape, torch::kCPU, &communicator)),
+        model(make_model(
+            config,
+            {.shape = shape, .communicator = &communicator, .training_images = training_images})),
         optimizer(config.optimizer, weights().numel(), weights().options()) {
     if (config.trainer.ema_decay > 0) average = weights().clone();
   }
 
-  [[nodiscard]] torch::Tensor& weights() { return decoder->parameters().flat(); }
+  [[nodiscard]] torch::Tensor& weights() { return model.parameters().flat(); }
+  [[nodiscard]] Decoder& decoder() const { return *model.decoder; }
+  [[nodiscard]] Parameters& parameters() const { return model.parameters(); }
 
   /// Collective. One step on this rank's slice of a global batch [B, C, H, W] u8 whose images have
   /// the ids 0..B-1; the sums are those of all ranks.
@@ -38,11 +43,14 @@ struct Trainee {
     std::vector<std::int64_t> ids(static_cast<std::size_t>(slice.size()));
     std::iota(ids.begin(), ids.end(), slice.begin);
     PhaseTimer timer(progress);
-    TrainStep train_step(config, shape,
-                         {.decoder = *decoder, .optimizer = optimizer, .average = average},
+    TrainStep train_step(config,
+                         {.decoder = *model.decoder,
+                          .objective = *model.objective,
+                          .optimizer = optimizer,
+                          .average = average},
                          communicator, timer);
-    auto result =
-        train_step.run(batch.narrow(0, slice.begin, slice.size()), ids, number, learning_rate);
+    auto result = train_step.run({.pixels = batch.narrow(0, slice.begin, slice.size()), .ids = ids},
+                                 number, learning_rate);
     communicator.all_reduce_sum(result.sums);
     return result;
   }
@@ -51,7 +59,7 @@ struct Trainee {
   const ImageShape shape;
   CollectiveProgress progress;
   MpiCommunicator communicator;
-  std::unique_ptr<Decoder> decoder;
+  Model model;
   FlatAdam optimizer;
   torch::Tensor average;
 };

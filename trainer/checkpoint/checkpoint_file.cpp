@@ -25,6 +25,7 @@ namespace fs = std::filesystem;
 constexpr std::int64_t kFormatVersion = 1;
 constexpr const char* kStateName = "state.h5";
 constexpr const char* kMarkerName = "COMPLETE";
+constexpr const char* kFamilyGroup = "family";
 
 hid_t hdf5_type(const torch::Tensor& tensor) {
   switch (tensor.scalar_type()) {
@@ -47,19 +48,26 @@ void write_tensor(hid_t group, const std::string& name, const torch::Tensor& ten
                         "; resume with the config that wrote it");
 }
 
-/// Reads into `tensor`, which must have the stored shape; a float32 file may fill a float64 tensor
-/// and the other way round.
-void read_tensor(hid_t group, const std::string& name, torch::Tensor tensor, const fs::path& path) {
+/// A stored tensor of floating-point numbers, on the host.
+torch::Tensor read_whole_tensor(hid_t group, const std::string& name, const fs::path& path) {
   if (!hdf5::has_link(group, name)) refuse_other_model(path, "it has no " + name);
   const auto dataset = hdf5::open_dataset(group, name);
   const auto info = hdf5::describe_dataset(dataset.get(), name);
-  if (info.shape != tensor.sizes().vec() || info.type_class != H5T_FLOAT) {
-    refuse_other_model(path, name + " has shape " + c10::str(c10::IntArrayRef(info.shape)) +
-                                 ", not " + c10::str(tensor.sizes()));
-  }
+  if (info.type_class != H5T_FLOAT) refuse_other_model(path, name + " holds no numbers");
   const auto stored = info.type_bytes == sizeof(double) ? torch::kFloat64 : torch::kFloat32;
   auto host = torch::empty(info.shape, stored);
   hdf5::read_raw_dataset(dataset.get(), name, hdf5_type(host), host.data_ptr(), host.numel());
+  return host;
+}
+
+/// Reads into `tensor`, which must have the stored shape; a float32 file may fill a float64 tensor
+/// and the other way round.
+void read_tensor(hid_t group, const std::string& name, torch::Tensor tensor, const fs::path& path) {
+  const auto host = read_whole_tensor(group, name, path);
+  if (host.sizes() != tensor.sizes()) {
+    refuse_other_model(
+        path, name + " has shape " + c10::str(host.sizes()) + ", not " + c10::str(tensor.sizes()));
+  }
   const at::NoGradGuard no_grad;
   tensor.copy_(host);
 }
@@ -87,7 +95,8 @@ void read_flat(hid_t file, const std::string& group_name, const Parameters& para
   }
 }
 
-void write_state(hid_t root, const TrainingState& state, const CheckpointOrigin& origin) {
+void write_state(hid_t root, const TrainingState& state, const CheckpointOrigin& origin,
+                 const std::map<std::string, torch::Tensor>& family) {
   hdf5::write_attribute(root, "format", std::string("gondola-checkpoint"));
   hdf5::write_attribute(root, "format_version", kFormatVersion);
   hdf5::write_attribute(root, "config", origin.config_ini);
@@ -111,10 +120,14 @@ void write_state(hid_t root, const TrainingState& state, const CheckpointOrigin&
 
   const auto normalisation = hdf5::create_group(root, "normalisation");
   write_tensor(normalisation.get(), "mean_image", state.mean_image);
-  for (const auto& average : state.decoder.running_averages()) {
+  for (const auto& average : parameters.running_averages()) {
     write_tensor(normalisation.get(), average.name + ".running_mean", average.mean);
     write_tensor(normalisation.get(), average.name + ".running_var", average.variance);
   }
+
+  if (family.empty()) return;
+  const auto group = hdf5::create_group(root, kFamilyGroup);
+  for (const auto& [name, tensor] : family) write_tensor(group.get(), name, tensor);
 }
 
 /// xxh3 and length of a file, as COMPLETE holds them. @throws IoError
@@ -191,7 +204,8 @@ auto read_state(const fs::path& path, Read read) {
 }  // namespace
 
 fs::path write_checkpoint(const fs::path& folder, const TrainingState& state,
-                          const CheckpointOrigin& origin) {
+                          const CheckpointOrigin& origin,
+                          const std::map<std::string, torch::Tensor>& family) {
   std::array<char, 32> name{};
   std::snprintf(name.data(), name.size(), "step-%08lld",
                 static_cast<long long>(state.progress.step));
@@ -201,7 +215,7 @@ fs::path write_checkpoint(const fs::path& folder, const TrainingState& state,
   const TemporaryFolder temporary(folder / ("." + std::string(name.data()) + ".partial"));
   const auto state_path = temporary.path() / kStateName;
   write_file_atomically(state_path, hdf5::make_file_in_memory(state_path.string(), [&](hid_t root) {
-                          write_state(root, state, origin);
+                          write_state(root, state, origin, family);
                         }));
   const auto digest = digest_of(state_path);
   write_file_atomically(temporary.path() / kMarkerName,
@@ -249,7 +263,7 @@ void read_model(const fs::path& path, Decoder& decoder, torch::Tensor* mean_imag
     read_flat(file, average ? "ema" : "weights", parameters, parameters.flat(), path);
     const auto normalisation = hdf5::open_group(file, "normalisation");
     if (mean_image != nullptr) read_tensor(normalisation.get(), "mean_image", *mean_image, path);
-    for (const auto& running : decoder.running_averages()) {
+    for (const auto& running : parameters.running_averages()) {
       read_tensor(normalisation.get(), running.name + ".running_mean", running.mean, path);
       read_tensor(normalisation.get(), running.name + ".running_var", running.variance, path);
     }
@@ -265,6 +279,12 @@ void read_checkpoint(const fs::path& path, TrainingState& state) {
     read_flat(optimizer.get(), "second_moment", parameters, state.optimizer.second_moment(), path);
     state.optimizer.updates().fill_(hdf5::read_f64_attribute(optimizer.get(), "updates"));
     if (state.average.defined()) read_flat(file, "ema", parameters, state.average, path);
+
+    state.objective.restore_state([&](const std::string& name) {
+      if (!hdf5::has_link(file, kFamilyGroup)) refuse_other_model(path, "it has no " + name);
+      const auto group = hdf5::open_group(file, kFamilyGroup);
+      return read_whole_tensor(group.get(), name, path);
+    });
 
     const auto cursor = hdf5::open_group(file, "cursor");
     state.progress.step = hdf5::read_i64_attribute(cursor.get(), "step");

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,9 +17,11 @@ namespace gondola {
 /// was damaged later, which the hash shows.
 
 /// Writes the state as folder/step-<n> and returns its path. On failure nothing of that name exists
-/// and the older checkpoints are untouched. @throws IoError
+/// and the older checkpoints are untouched. @param family what Objective::gather_state() gave.
+/// @throws IoError
 std::filesystem::path write_checkpoint(const std::filesystem::path& folder,
-                                       const TrainingState& state, const CheckpointOrigin& origin);
+                                       const TrainingState& state, const CheckpointOrigin& origin,
+                                       const std::map<std::string, torch::Tensor>& family = {});
 
 /// @throws MissingInputError where `path` is no folder, CheckpointError where it is incomplete or
 /// damaged: names the path.

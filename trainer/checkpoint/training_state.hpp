@@ -8,6 +8,7 @@
 
 #include "data/batch_loader.hpp"
 #include "trainer/decoders/decoder.hpp"
+#include "trainer/objectives/objective.hpp"
 #include "trainer/optimizer/flat_adam.hpp"
 
 namespace gondola {
@@ -25,6 +26,7 @@ struct RunProgress {
 /// state of the random numbers.
 struct TrainingState {
   Decoder& decoder;
+  Objective& objective;
   FlatAdam& optimizer;
   torch::Tensor& average;     ///< Exponential moving average of the flat weights [P], or undefined.
   torch::Tensor& mean_image;  ///< Mean training image [1, C, H, W], the dtype of the weights.

@@ -4,66 +4,42 @@
 #include <string>
 #include <utility>
 
-#include "trainer/parallel/sync_batch_norm.hpp"
+#include "trainer/layers/batch_norm.hpp"
+#include "trainer/layers/sync_batch_norm.hpp"
 
 namespace gondola {
 namespace {
-
-std::vector<ParameterSpec> specs(const std::vector<ConvLayer>& plan, BatchNormMode batch_norm) {
-  std::vector<ParameterSpec> result;
-  for (std::size_t i = 0; i < plan.size(); ++i) {
-    const auto& layer = plan[i];
-    const double bound =
-        1 / std::sqrt(static_cast<double>(layer.out * layer.kernel * layer.kernel));
-    const auto index = std::to_string(i);
-    result.push_back({.name = "dec.conv" + index + ".weight",
-                      .shape = {layer.in, layer.out, layer.kernel, layer.kernel},
-                      .bound = bound});
-    result.push_back({.name = "dec.conv" + index + ".bias", .shape = {layer.out}, .bound = bound});
-    if (batch_norm != BatchNormMode::kNone && i + 1 < plan.size()) {
-      result.push_back({.name = "dec.bn" + index + ".weight", .shape = {layer.out}, .center = 1});
-      result.push_back({.name = "dec.bn" + index + ".bias", .shape = {layer.out}});
-    }
-  }
-  return result;
-}
-
-torch::Tensor per_channel(const torch::Tensor& x) { return x.view({1, -1, 1, 1}); }
 
 torch::Tensor pixel_mean(const torch::Tensor& x) { return x.mean({0, 2, 3}, /*keepdim=*/true); }
 
 }  // namespace
 
 ConvDecoder::ConvDecoder(const ModelSection& model, const LatentSection& latent,
-                         std::vector<ConvLayer> plan, torch::ScalarType dtype, Precision precision,
-                         torch::Device device, std::uint64_t seed, Communicator* communicator)
-    : plan_(std::move(plan)),
+                         std::vector<ConvLayer> plan, Precision precision,
+                         std::shared_ptr<Parameters> shared, Communicator* communicator)
+    : Decoder(std::move(shared)),
+      plan_(std::move(plan)),
       spatial_(latent.spatial),
-      batch_norm_(model.batch_norm),
       precision_(precision),
-      activation_(model.activation, model.leaky_slope),
-      communicator_(model.batch_norm == BatchNormMode::kSync && communicator != nullptr &&
-                            communicator->size() > 1
-                        ? communicator
-                        : nullptr),
-      parameters_(specs(plan_, model.batch_norm), dtype, device, seed) {
-  if (batch_norm_ == BatchNormMode::kNone) return;
-  const auto options = torch::TensorOptions().dtype(dtype).device(device);
-  for (std::size_t i = 0; i + 1 < plan_.size(); ++i) {
-    running_.push_back({.name = "dec.bn" + std::to_string(i),
-                        .mean = torch::zeros({plan_[i].out}, options),
-                        .variance = torch::ones({plan_[i].out}, options)});
+      activation_(model.activation, model.leaky_slope) {
+  for (std::size_t i = 0; i < plan_.size(); ++i) {
+    const auto& layer = plan_[i];
+    // PyTorch's default for a transposed convolution.
+    const double bound =
+        1 / std::sqrt(static_cast<double>(layer.out * layer.kernel * layer.kernel));
+    const auto index = std::to_string(i);
+    const auto name = "dec.conv" + index;
+    convolutions_.push_back(
+        parameters().declare({{.name = name + ".weight",
+                               .shape = {layer.in, layer.out, layer.kernel, layer.kernel},
+                               .bound = bound},
+                              {.name = name + ".bias", .shape = {layer.out}, .bound = bound}}));
+    if (model.batch_norm != BatchNormMode::kNone && i + 1 < plan_.size()) {
+      norms_.emplace_back(shared_parameters(), "dec.bn" + index, layer.out,
+                          convolutions_.back() + 1, sharing_ranks(model.batch_norm, communicator));
+    }
   }
 }
-
-torch::Tensor ConvDecoder::weight(std::size_t layer) const {
-  return parameters_[layer * (batch_norm_ == BatchNormMode::kNone ? 2 : 4)];
-}
-torch::Tensor ConvDecoder::bias(std::size_t layer) const {
-  return parameters_[layer * (batch_norm_ == BatchNormMode::kNone ? 2 : 4) + 1];
-}
-torch::Tensor ConvDecoder::gain(std::size_t layer) const { return parameters_[layer * 4 + 2]; }
-torch::Tensor ConvDecoder::shift(std::size_t layer) const { return parameters_[layer * 4 + 3]; }
 
 torch::Tensor ConvDecoder::up(const torch::Tensor& x, std::size_t layer,
                               const torch::Tensor& bias) const {
@@ -93,24 +69,7 @@ std::vector<std::int64_t> ConvDecoder::latent_shape() const {
 }
 
 bool ConvDecoder::couples_images(Normalisation normalisation) const {
-  return batch_norm_ != BatchNormMode::kNone && normalisation != Normalisation::kRunning;
-}
-
-torch::Tensor ConvDecoder::normalise(const torch::Tensor& x, std::size_t layer, const Pass& pass,
-                                     PassStatistics& statistics) {
-  if (pass.normalisation == Normalisation::kRunning) {
-    const auto& average = running_[layer];
-    const auto scale = gain(layer) * at::rsqrt(average.variance + kBatchNormEpsilon);  // [C]
-    return x * per_channel(scale) +
-           per_channel((bias(layer) - average.mean) * scale + shift(layer));
-  }
-  const auto result =
-      sync_batch_norm(x, gain(layer), shift(layer),
-                      pass.normalisation == Normalisation::kBatch ? communicator_ : nullptr);
-  if (pass.record != nullptr) {
-    statistics.push_back({.mean = result.mean + bias(layer).detach(), .variance = result.variance});
-  }
-  return result.output;
+  return !norms_.empty() && normalisation != Normalisation::kRunning;
 }
 
 torch::Tensor ConvDecoder::decode(const torch::Tensor& latents, const Pass& pass) {
@@ -118,13 +77,11 @@ torch::Tensor ConvDecoder::decode(const torch::Tensor& latents, const Pass& pass
   PassStatistics statistics;
   auto x = latents.view({images, plan_.front().in, spatial_, spatial_});
   for (std::size_t i = 0; i + 1 < plan_.size(); ++i) {
-    if (batch_norm_ == BatchNormMode::kNone) {
-      x = activation_.forward(up(x, i, bias(i)));
-    } else {
-      x = activation_.forward(normalise(up(x, i, {}), i, pass, statistics));
-    }
+    x = norms_.empty() ? up(x, i, bias(i))
+                       : norms_[i].forward(up(x, i, {}), pass.normalisation, statistics);
+    x = activation_.forward(x);
   }
-  if (!statistics.empty()) pass.record->push_back(std::move(statistics));
+  if (!statistics.empty() && pass.record != nullptr) pass.record->push_back(std::move(statistics));
   return at::sigmoid(up(x, plan_.size() - 1, bias(plan_.size() - 1)));  // [B, C, H, W]
 }
 
@@ -140,10 +97,11 @@ struct ConvDecoder::OriginPass {
   torch::Tensor image;  ///< F(0), [1, C, H, W]
 };
 
-ConvDecoder::OriginPass ConvDecoder::run_at_origin(std::int64_t global_images, const Pass& pass) {
+ConvDecoder::OriginPass ConvDecoder::run_at(const torch::Tensor& point, std::int64_t global_images,
+                                            const Pass& pass) {
   OriginPass result;
   PassStatistics statistics;
-  auto x = torch::zeros({1, plan_.front().in, spatial_, spatial_}, parameters_[0].options());
+  auto x = point.view({1, plan_.front().in, spatial_, spatial_});
   for (std::size_t i = 0; i + 1 < plan_.size(); ++i) {
     x = up(x, i, {});
     const auto mean = pixel_mean(x);
@@ -152,31 +110,30 @@ ConvDecoder::OriginPass ConvDecoder::run_at_origin(std::int64_t global_images, c
     const auto inverse_stddev = at::rsqrt(variance + kBatchNormEpsilon);
     if (pass.record != nullptr) {
       const double n = static_cast<double>(global_images * x.size(2) * x.size(3));
-      statistics.push_back({.mean = mean.detach().flatten() + bias(i).detach(),
+      statistics.push_back({.layer = norms_[i].index(),
+                            .mean = mean.detach().flatten() + bias(i).detach(),
                             .variance = variance.detach().flatten() * (n / std::max(n - 1, 1.0))});
     }
     OriginLayer layer;
     layer.normalised = centered * inverse_stddev;
-    layer.activated = layer.normalised * per_channel(gain(i)) + per_channel(shift(i));
-    layer.scale = per_channel(gain(i)) * inverse_stddev;
+    layer.activated =
+        layer.normalised * per_channel(norms_[i].gain()) + per_channel(norms_[i].shift());
+    layer.scale = per_channel(norms_[i].gain()) * inverse_stddev;
     x = activation_.forward(layer.activated);
     result.layers.push_back(std::move(layer));
   }
-  if (!statistics.empty()) pass.record->push_back(std::move(statistics));
+  if (!statistics.empty() && pass.record != nullptr) pass.record->push_back(std::move(statistics));
   result.image = at::sigmoid(up(x, plan_.size() - 1, bias(plan_.size() - 1)));
   return result;
 }
 
-OriginGradient ConvDecoder::gradient_at_origin(const torch::Tensor& images,
-                                               const torch::Tensor& mean_image,
-                                               std::int64_t global_images, const Pass& pass) {
-  TORCH_CHECK(couples_images(pass.normalisation),
-              "without batch statistics images are independent");
-  const auto origin = run_at_origin(global_images, pass);
-  const auto slope = at::sigmoid_backward(torch::ones_like(origin.image), origin.image);
-
-  auto deviation = (mean_image - images) * 2 * slope;   // [B, C, H, W]
-  auto mean = (origin.image - mean_image) * 2 * slope;  // [1, C, H, W]
+/// From the loss's derivative in front of the sigmoid back to the latents, split into each image's
+/// deviation from the mean of the batch [B, C, H, W] and that mean [1, C, H, W]. @return like
+/// latents
+torch::Tensor ConvDecoder::back_to_latents(const OriginPass& origin, torch::Tensor deviation,
+                                           torch::Tensor mean) const {
+  auto shape = latent_shape();
+  shape.insert(shape.begin(), deviation.size(0));
   for (std::size_t i = plan_.size() - 1; i > 0; --i) {
     const auto& layer = origin.layers[i - 1];
     const auto scaling = activation_.backward(layer.scale.expand_as(layer.activated),
@@ -186,11 +143,32 @@ OriginGradient ConvDecoder::gradient_at_origin(const torch::Tensor& images,
     mean = (mean - pixel_mean(mean) - layer.normalised * pixel_mean(mean * layer.normalised)) *
            layer.scale;
   }
-  const auto gradient = down(deviation, 0) + down(mean, 0);  // [B, k, s, s]
-  auto shape = latent_shape();
-  shape.insert(shape.begin(), images.size(0));
+  return (down(deviation, 0) + down(mean, 0)).view(shape);
+}
+
+OriginGradient ConvDecoder::gradient_at_origin(const torch::Tensor& images,
+                                               const torch::Tensor& mean_image,
+                                               std::int64_t global_images, const Pass& pass) {
+  TORCH_CHECK(couples_images(pass.normalisation),
+              "without batch statistics images are independent");
+  const auto zero = torch::zeros({plan_.front().in * spatial_ * spatial_}, weight(0).options());
+  const auto origin = run_at(zero, global_images, pass);
+  const auto slope = at::sigmoid_backward(torch::ones_like(origin.image), origin.image);
   const auto residual = origin.image.detach() - images;
-  return {.gradient = gradient.view(shape), .loss = residual.square().flatten(1).sum(1)};
+  return {.gradient = back_to_latents(origin, (mean_image - images) * 2 * slope,
+                                      (origin.image - mean_image) * 2 * slope),
+          .loss = residual.square().flatten(1).sum(1)};
+}
+
+torch::Tensor ConvDecoder::likelihood_gradient_at(const torch::Tensor& point,
+                                                  const torch::Tensor& images,
+                                                  const torch::Tensor& mean_image,
+                                                  const Pass& pass) {
+  TORCH_CHECK(couples_images(pass.normalisation),
+              "without batch statistics images are independent");
+  // The cross entropy behind a sigmoid has the residual as its derivative.
+  const auto origin = run_at(point, images.size(0), pass);
+  return back_to_latents(origin, mean_image - images, origin.image - mean_image);
 }
 
 }  // namespace gondola

@@ -3,30 +3,29 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "configs/run_config.hpp"
-#include "trainer/decoders/activation.hpp"
 #include "trainer/decoders/conv_plan.hpp"
 #include "trainer/decoders/decoder.hpp"
+#include "trainer/layers/activation.hpp"
+#include "trainer/layers/batch_norm.hpp"
 #include "trainer/parallel/communicator.hpp"
 
 namespace gondola {
 
 /// A stack of transposed convolutions, each but the last followed by batch norm and the activation,
-/// a sigmoid at the end.
-///
-/// With batch norm a bias in front of it changes nothing but the running mean, so it is left out of
-/// the pass and gets a gradient of exactly 0 (computed, it would be rounding noise that Adam blows
-/// up to full steps). Parameters: dec.conv<i>.weight [in, out, k, k], dec.conv<i>.bias [out],
+/// a sigmoid at the end. Parameters: dec.conv<i>.weight [in, out, k, k], dec.conv<i>.bias [out],
 /// dec.bn<i>.weight, dec.bn<i>.bias [out].
 class ConvDecoder final : public Decoder {
  public:
+  /// Declares its parameters, which the caller allocates before the first pass.
   /// @param communicator of the ranks that share a batch, used for synchronised statistics;
   /// nullptr: this rank alone.
   ConvDecoder(const ModelSection& model, const LatentSection& latent, std::vector<ConvLayer> plan,
-              torch::ScalarType dtype, Precision precision, torch::Device device,
-              std::uint64_t seed, Communicator* communicator);
+              Precision precision, std::shared_ptr<Parameters> parameters,
+              Communicator* communicator);
 
   [[nodiscard]] torch::Tensor decode(const torch::Tensor& latents, const Pass& pass) override;
   [[nodiscard]] std::vector<std::int64_t> latent_shape() const override;
@@ -44,34 +43,38 @@ class ConvDecoder final : public Decoder {
                                                   const torch::Tensor& mean_image,
                                                   std::int64_t global_images,
                                                   const Pass& pass) override;
-  [[nodiscard]] Parameters& parameters() override { return parameters_; }
-  [[nodiscard]] std::vector<RunningAverages>& running_averages() override { return running_; }
+  [[nodiscard]] torch::Tensor likelihood_gradient_at(const torch::Tensor& point,
+                                                     const torch::Tensor& images,
+                                                     const torch::Tensor& mean_image,
+                                                     const Pass& pass) override;
 
   [[nodiscard]] const std::vector<ConvLayer>& plan() const { return plan_; }
+  /// Of layer i; the tied autoencoder's encoder reads it as a convolution. [in, out, k, k]
+  [[nodiscard]] const torch::Tensor& weight(std::size_t layer) const {
+    return parameters()[convolutions_[layer]];
+  }
 
  private:
   struct OriginLayer;
   struct OriginPass;
 
-  [[nodiscard]] torch::Tensor weight(std::size_t layer) const;
-  [[nodiscard]] torch::Tensor bias(std::size_t layer) const;
-  [[nodiscard]] torch::Tensor gain(std::size_t layer) const;
-  [[nodiscard]] torch::Tensor shift(std::size_t layer) const;
+  [[nodiscard]] const torch::Tensor& bias(std::size_t layer) const {
+    return parameters()[convolutions_[layer] + 1];
+  }
   [[nodiscard]] torch::Tensor up(const torch::Tensor& x, std::size_t layer,
                                  const torch::Tensor& bias) const;
   [[nodiscard]] torch::Tensor down(const torch::Tensor& gradient, std::size_t layer) const;
-  [[nodiscard]] torch::Tensor normalise(const torch::Tensor& x, std::size_t layer, const Pass& pass,
-                                        PassStatistics& statistics);
-  [[nodiscard]] OriginPass run_at_origin(std::int64_t global_images, const Pass& pass);
+  [[nodiscard]] OriginPass run_at(const torch::Tensor& point, std::int64_t global_images,
+                                  const Pass& pass);
+  [[nodiscard]] torch::Tensor back_to_latents(const OriginPass& origin, torch::Tensor deviation,
+                                              torch::Tensor mean) const;
 
   std::vector<ConvLayer> plan_;
   std::int64_t spatial_;
-  BatchNormMode batch_norm_;
   Precision precision_;
   Activation activation_;
-  Communicator* communicator_;
-  Parameters parameters_;
-  std::vector<RunningAverages> running_;
+  std::vector<std::size_t> convolutions_;  ///< First parameter of each: weight, then bias.
+  std::vector<BatchNorm> norms_;           ///< Behind each but the last; empty without batch norm.
 };
 
 }  // namespace gondola

@@ -3,35 +3,15 @@
 #include <torch/types.h>
 
 #include <cstdint>
-#include <string>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "trainer/coordinates/grid.hpp"
+#include "trainer/layers/batch_norm.hpp"
 #include "trainer/parameters.hpp"
 
 namespace gondola {
-
-/// The batch statistics that one normalisation layer saw in one pass.
-struct LayerStatistics {
-  torch::Tensor mean;      ///< [channels], bias included.
-  torch::Tensor variance;  ///< [channels], unbiased: divided by n - 1.
-};
-/// One pass: a LayerStatistics for each normalisation layer, first layer first.
-using PassStatistics = std::vector<LayerStatistics>;
-
-/// The running averages of one normalisation layer, not trained.
-struct RunningAverages {
-  std::string name;    ///< "dec.bn0"
-  torch::Tensor mean;  ///< [channels]
-  torch::Tensor variance;
-};
-
-/// What batch norm normalises with.
-enum class Normalisation {
-  kBatch,    ///< The statistics of the batch (over all ranks when synchronised).
-  kGroup,    ///< The statistics of the images at hand, on this rank alone.
-  kRunning,  ///< The running averages, constants.
-};
 
 /// The inner pass at z = 0 of every image of a batch.
 struct OriginGradient {
@@ -48,14 +28,21 @@ struct Pass {
       nullptr;  ///< Each pass with batch statistics appends what it normalised with.
 };
 
+/// The values of `images` [B, C, H, W] where a pass looks: the same, or [B, C, N] at its subset of
+/// the coordinates.
+[[nodiscard]] inline torch::Tensor values_in(const torch::Tensor& images, const Pass& pass) {
+  return pass.coordinates == nullptr ? images : values_at(images, *pass.coordinates);
+}
+
 /// The one network F of a GON.
 ///
 /// Shapes: B images of this rank (may be 0), C channels, H x W pixels; latents [B, k] or, spatial,
 /// [B, k, s, s].
 class Decoder {
  public:
+  /// @param parameters of the model that the decoder is part of.
+  explicit Decoder(std::shared_ptr<Parameters> parameters) : parameters_(std::move(parameters)) {}
   virtual ~Decoder() = default;
-  Decoder() = default;
   Decoder(const Decoder&) = delete;
   Decoder& operator=(const Decoder&) = delete;
 
@@ -81,13 +68,24 @@ class Decoder {
                                                           std::int64_t global_images,
                                                           const Pass& pass) = 0;
 
-  [[nodiscard]] virtual Parameters& parameters() = 0;
-  /// Empty without batch norm.
-  [[nodiscard]] virtual std::vector<RunningAverages>& running_averages() = 0;
+  /// d (sum over the batch of the Bernoulli cross entropy) / d u_b at one latent `point` [k] that
+  /// all images share, where batch statistics couple them: as gradient_at_origin(), for the
+  /// encodings of variational models outside training. @return [B, k(, s, s)]
+  [[nodiscard]] virtual torch::Tensor likelihood_gradient_at(const torch::Tensor& /*point*/,
+                                                             const torch::Tensor& /*images*/,
+                                                             const torch::Tensor& /*mean_image*/,
+                                                             const Pass& /*pass*/) {
+    TORCH_CHECK(false, "this decoder's images are independent: differentiate each by itself");
+  }
 
-  /// running <- 0.9 running + 0.1 statistics of one pass; nothing changes where `skip` (0-dim: 0 or
-  /// 1; undefined: 0) is 1, whatever the statistics are.
-  void update_running_averages(const PassStatistics& statistics, const torch::Tensor& skip = {});
+  /// All tensors of the model, those of its other parts too.
+  [[nodiscard]] Parameters& parameters() const { return *parameters_; }
+
+ protected:
+  [[nodiscard]] const std::shared_ptr<Parameters>& shared_parameters() const { return parameters_; }
+
+ private:
+  std::shared_ptr<Parameters> parameters_;
 };
 
 }  // namespace gondola

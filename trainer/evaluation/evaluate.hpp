@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "data/image_source.hpp"
@@ -10,17 +11,39 @@
 
 namespace gondola {
 
-/// Collective. Reconstruction of the first `images` images of `source` (0: all), in id-ordered
-/// groups of evaluation.group_images; a group is one rank's, so the result does not depend on the
-/// number of ranks. Metrics are means over the images: "loss" (squared error summed over C, H, W),
-/// "psnr", "ssim". The same on all ranks.
-/// @param control a communicator for CPU tensors.
+/// What a model is evaluated on: the images of one split.
+struct EvaluationImages {
+  const ImageSource& source;
+  const ImageSource* targets = nullptr;  ///< Their other modality; translation only.
+};
+
+/// Collective. Prediction of the first `images` images (0: all), in id-ordered groups of
+/// evaluation.group_images; a group is one rank's, so the result does not depend on the number of
+/// ranks. Metrics are means over the images: those of the family (Objective::measure, "loss" among
+/// them), "psnr", "ssim". The same on all ranks.
+/// @param control a communicator for CPU tensors. @throws DataError for a family that learns
+/// classes where there are no labels
 [[nodiscard]] EvalReport evaluate(const RunConfig& config, const Reconstructor& reconstructor,
-                                  const ImageSource& source, const torch::TensorOptions& options,
+                                  const EvaluationImages& on, const torch::TensorOptions& options,
                                   std::int64_t images, Communicator& control);
+
+/// Whether a family learns from labels.
+[[nodiscard]] bool learns_classes(Family family);
+
+/// Labels of images [first, first + count): [count] int64 on the host. @throws DataError for a
+/// label that is not one of `classes`
+[[nodiscard]] torch::Tensor read_labels(const ImageSource& source, std::int64_t first,
+                                        std::int64_t count, std::int64_t classes);
+
+/// Of a model with so many classes: the same, of labels at hand.
+void check_labels(std::span<const std::int64_t> labels, std::int64_t classes,
+                  const std::string& where);
 
 /// Reads images [first, first + count) of `source`: [count, C, H, W] u8 on the host.
 [[nodiscard]] torch::Tensor read_pixels(const ImageSource& source, std::int64_t first,
                                         std::int64_t count);
+/// Those of the given ids.
+[[nodiscard]] torch::Tensor read_pixels(const ImageSource& source,
+                                        std::span<const std::int64_t> ids);
 
 }  // namespace gondola

@@ -2,19 +2,20 @@
 
 #include <ATen/core/grad_mode.h>
 
+#include <numeric>
 #include <utility>
+#include <vector>
 
 #include "trainer/latent/random_origin.hpp"
-#include "trainer/model.hpp"
 
 namespace gondola {
 
-Reconstructor::Reconstructor(const RunConfig& config, const ImageShape& shape, Decoder& decoder,
+Reconstructor::Reconstructor(const RunConfig& config, Decoder& decoder, Objective& objective,
                              torch::Tensor mean_image)
     : config_(config),
       decoder_(decoder),
+      objective_(objective),
       mean_image_(std::move(mean_image)),
-      encoder_(config.latent, resolved_step_size(config, shape)),
       coupled_(decoder.couples_images(Normalisation::kGroup)),
       independent_(!coupled_ ||
                    (config.evaluation.statistics == EvaluationStatistics::kIndependent &&
@@ -22,40 +23,65 @@ Reconstructor::Reconstructor(const RunConfig& config, const ImageShape& shape, D
   TORCH_CHECK(!coupled_ || mean_image_.defined(), "batch norm needs the training set's mean image");
 }
 
+ObjectiveBatch Reconstructor::batch_of(const torch::Tensor& images,
+                                       std::span<const std::int64_t> ids) const {
+  ObjectiveBatch batch;
+  batch.images = images;
+  batch.global_images = images.size(0);
+  if (coupled_) batch.mean_image = independent_ ? mean_image_ : images.mean(0, /*keepdim=*/true);
+  batch.noise = keyed_noise(decoder_.latent_shape(), ids, config_.run.seed, "evaluation ",
+                            /*step=*/0, images.options());
+  return batch;
+}
+
+Pass Reconstructor::decoding_pass() const {
+  return {.normalisation = independent_ ? Normalisation::kRunning : Normalisation::kGroup};
+}
+
 torch::Tensor Reconstructor::encode(const torch::Tensor& images,
                                     std::span<const std::int64_t> ids) const {
-  EncoderInput input{
-      .images = images, .mean_image = {}, .global_images = images.size(0), .origin = {}};
-  if (coupled_) input.mean_image = independent_ ? mean_image_ : images.mean(0, /*keepdim=*/true);
-  if (config_.latent.origin_stddev > 0) {
-    input.origin =
-        random_origins(decoder_.latent_shape(), ids, config_.latent.origin_stddev, config_.run.seed,
-                       "evaluation origin", /*step=*/0, images.options());
-  }
-  return encoder_
-      .encode(decoder_, input, LatentEncoder::Graph::kDrop,
-              {.normalisation = Normalisation::kGroup})
-      .latents;
+  const auto pass = objective_.encodes_at_origin() ? Pass{.normalisation = Normalisation::kGroup}
+                                                   : decoding_pass();
+  return objective_.encode(batch_of(images, ids), pass);
 }
 
 torch::Tensor Reconstructor::decode(const torch::Tensor& latents,
                                     const Coordinates* coordinates) const {
-  const at::NoGradGuard no_grad;
-  return decoder_.decode(
-      latents, {.normalisation = independent_ ? Normalisation::kRunning : Normalisation::kGroup,
-                .coordinates = coordinates});
+  auto pass = decoding_pass();
+  pass.coordinates = coordinates;
+  return objective_.decode(latents, pass);
 }
 
-Reconstruction Reconstructor::reconstruct(const torch::Tensor& images,
-                                          std::span<const std::int64_t> ids) const {
-  Reconstruction result;
+Prediction Reconstructor::reconstruct(const torch::Tensor& images,
+                                      std::span<const std::int64_t> ids) const {
+  Prediction result;
   result.latents = encode(images, ids);
   result.images = decode(result.latents);
   return result;
 }
 
+torch::Tensor Reconstructor::sample_prior(std::int64_t count, std::uint64_t seed) const {
+  std::vector<std::int64_t> numbers(static_cast<std::size_t>(count));
+  std::iota(numbers.begin(), numbers.end(), 0);
+  const auto normal = random_origins(decoder_.latent_shape(), numbers, /*stddev=*/1, seed, "sample",
+                                     /*step=*/0, decoder_.parameters().flat().options());
+  return objective_.decode_prior(normal, decoding_pass());
+}
+
+std::map<std::string, torch::Tensor> Reconstructor::measure(
+    const Prediction& prediction, const torch::Tensor& images, const torch::Tensor& targets,
+    const torch::Tensor& labels, std::span<const std::int64_t> ids) const {
+  auto batch = batch_of(images, ids);
+  batch.targets = targets;
+  batch.labels = labels;
+  return objective_.measure(prediction, batch, decoding_pass());
+}
+
 std::string Reconstructor::description() const {
   if (!coupled_) return "each image by itself";
+  if (independent_ && !objective_.encodes_at_origin()) {
+    return "each image by itself: running averages throughout";
+  }
   if (independent_) {
     return "each image by itself: mean training image at the origin, running averages in the "
            "decoder";

@@ -3,21 +3,15 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <map>
 #include <span>
 #include <string>
 
 #include "configs/run_config.hpp"
 #include "trainer/decoders/decoder.hpp"
-#include "trainer/image_shape.hpp"
-#include "trainer/latent/latent_encoder.hpp"
+#include "trainer/objectives/objective.hpp"
 
 namespace gondola {
-
-/// Latents of some images and what they decode to.
-struct Reconstruction {
-  torch::Tensor latents;  ///< [B, k(, s, s)]
-  torch::Tensor images;   ///< [B, C, H, W]
-};
 
 /// Encodes and decodes outside training, without any collective.
 ///
@@ -28,7 +22,7 @@ struct Reconstruction {
 class Reconstructor {
  public:
   /// @param mean_image of the training set, [1, C, H, W]; needed with batch norm only.
-  Reconstructor(const RunConfig& config, const ImageShape& shape, Decoder& decoder,
+  Reconstructor(const RunConfig& config, Decoder& decoder, Objective& objective,
                 torch::Tensor mean_image);
 
   /// images [B, C, H, W] in [0, 1]; ids key the random origins, [B].
@@ -37,8 +31,17 @@ class Reconstructor {
   /// @param coordinates implicit models: where; nullptr: the training grid.
   [[nodiscard]] torch::Tensor decode(const torch::Tensor& latents,
                                      const Coordinates* coordinates = nullptr) const;
-  [[nodiscard]] Reconstruction reconstruct(const torch::Tensor& images,
-                                           std::span<const std::int64_t> ids) const;
+  [[nodiscard]] Prediction reconstruct(const torch::Tensor& images,
+                                       std::span<const std::int64_t> ids) const;
+  /// Images of `count` draws from the family's prior, keyed by (seed, number). REQUIRES
+  /// Objective::has_prior(). [count, C, H, W]
+  [[nodiscard]] torch::Tensor sample_prior(std::int64_t count, std::uint64_t seed) const;
+
+  /// Per-image values of a prediction by the family's own measures, [B] each. @param targets,
+  /// labels as ObjectiveBatch has them.
+  [[nodiscard]] std::map<std::string, torch::Tensor> measure(
+      const Prediction& prediction, const torch::Tensor& images, const torch::Tensor& targets,
+      const torch::Tensor& labels, std::span<const std::int64_t> ids) const;
 
   /// How images are encoded, in words.
   [[nodiscard]] std::string description() const;
@@ -46,10 +49,14 @@ class Reconstructor {
   [[nodiscard]] bool independent() const { return independent_; }
 
  private:
+  [[nodiscard]] ObjectiveBatch batch_of(const torch::Tensor& images,
+                                        std::span<const std::int64_t> ids) const;
+  [[nodiscard]] Pass decoding_pass() const;
+
   const RunConfig& config_;
   Decoder& decoder_;
+  Objective& objective_;
   torch::Tensor mean_image_;
-  LatentEncoder encoder_;
   bool coupled_;
   bool independent_;
 };

@@ -2,60 +2,36 @@
 
 #include <torch/autograd.h>
 
-#include "trainer/objectives/squared_error.hpp"
+#include "trainer/latent/reconstruction_loss.hpp"
 
 namespace gondola {
-namespace {
-
-torch::Tensor zeros_for(Decoder& decoder, const torch::Tensor& images) {
-  auto shape = decoder.latent_shape();
-  shape.insert(shape.begin(), images.size(0));
-  return torch::zeros(shape, images.options());
-}
-
-torch::Tensor target_of(const torch::Tensor& images, const Pass& pass) {
-  return pass.coordinates == nullptr ? images : values_at(images, *pass.coordinates);
-}
-
-}  // namespace
-
 LatentEncoder::LatentEncoder(const LatentSection& config, double step_size)
     : config_(config), step_size_(step_size) {
   TORCH_CHECK(step_size > 0, "the step size must be positive, got ", step_size);
 }
 
-bool LatentEncoder::shares_origin(const Decoder& decoder, Normalisation normalisation) const {
-  if (decoder.couples_images(normalisation)) return true;  // exact on any number of ranks only so
-  return config_.path != LatentPath::kDoubleBackward && config_.steps == 1 &&
-         decoder.shares_origin(normalisation);
-}
-
-Encoding LatentEncoder::encode(Decoder& decoder, const EncoderInput& input, Graph graph,
-                               const Pass& pass) const {
-  TORCH_CHECK(input.images.dim() == 4, "images must be [B, C, H, W], got ", input.images.sizes());
+Encoding LatentEncoder::encode(const InnerLoss& loss, const torch::Tensor& origin, bool is_zero,
+                               Graph graph) const {
   const bool keep_graph = graph == Graph::kKeep && !config_.detach;
-  const bool random_origin = input.origin.defined();
-  const auto target = target_of(input.images, pass);
-
   Encoding result;
-  auto z = random_origin ? input.origin : zeros_for(decoder, input.images);
+  auto z = origin;
   for (std::int64_t step = 0; step < config_.steps; ++step) {
     torch::Tensor gradient;
-    const bool from_zero = step == 0 && !random_origin;
-    if (from_zero && shares_origin(decoder, pass.normalisation)) {
+    if (step == 0 && is_zero) {
       const at::AutoGradMode enable_grad(keep_graph);
-      const auto origin =
-          decoder.gradient_at_origin(input.images, input.mean_image, input.global_images, pass);
-      gradient = origin.gradient;
-      result.inner_loss = origin.loss;
-    } else {
+      if (const auto shared = loss.at_origin()) {
+        gradient = shared->gradient;
+        result.inner_loss = shared->loss;
+      }
+    }
+    if (!gradient.defined()) {
       const at::AutoGradMode enable_grad(true);
       if (!z.requires_grad()) z = z.detach().requires_grad_(true);
-      const auto loss = squared_error_per_image(decoder.decode(z, pass), target);  // [B]
-      gradient = torch::autograd::grad({loss.sum()}, {z}, /*grad_outputs=*/{},
+      const auto losses = loss.per_image(z);  // [B]
+      gradient = torch::autograd::grad({losses.sum()}, {z}, /*grad_outputs=*/{},
                                        /*retain_graph=*/keep_graph,
                                        /*create_graph=*/keep_graph)[0];
-      if (step == 0) result.inner_loss = loss.detach();
+      if (step == 0) result.inner_loss = losses.detach();
     }
     const at::AutoGradMode enable_grad(keep_graph);
     const bool descent = config_.update == LatentUpdate::kDescent;
@@ -64,6 +40,22 @@ Encoding LatentEncoder::encode(Decoder& decoder, const EncoderInput& input, Grap
   }
   result.latents = z;
   return result;
+}
+
+Encoding LatentEncoder::encode(Decoder& decoder, const EncoderInput& input, Graph graph,
+                               const Pass& pass) const {
+  TORCH_CHECK(input.images.dim() == 4, "images must be [B, C, H, W], got ", input.images.sizes());
+  const bool is_zero = !input.origin.defined();
+  const bool share = config_.path != LatentPath::kDoubleBackward && config_.steps == 1;
+  const ReconstructionLoss loss(decoder, input.images, input.mean_image, input.global_images, pass,
+                                share);
+  return encode(loss, is_zero ? zero_origin(decoder, input.images) : input.origin, is_zero, graph);
+}
+
+torch::Tensor zero_origin(const Decoder& decoder, const torch::Tensor& images) {
+  auto shape = decoder.latent_shape();
+  shape.insert(shape.begin(), images.size(0));
+  return torch::zeros(shape, images.options());
 }
 
 double published_scale(DecoderKind decoder, std::int64_t batch_size, std::int64_t channels,

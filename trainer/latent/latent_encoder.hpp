@@ -7,6 +7,7 @@
 
 #include "configs/run_config.hpp"
 #include "trainer/decoders/decoder.hpp"
+#include "trainer/latent/inner_loss.hpp"
 
 namespace gondola {
 
@@ -31,13 +32,11 @@ struct Encoding {
 ///     z <- -s g  (update gradient)  or  z <- z - s g  (update descent),   g = d (sum over the
 ///     global batch of l_b) / d z,
 ///
-/// l_b = squared error of image b summed over C, H, W, never averaged, so that z_b does not depend
-/// on how the batch is split. Where batch statistics couple the images, the sum is the global
-/// batch's.
+/// l_b = inner loss of image b summed over C, H, W, never averaged, so that z_b does not depend on
+/// how the batch is split. Where batch statistics couple the images, the sum is the global batch's.
 ///
-/// One step from z = 0 goes through the decoder's closed form where it has one (Decoder::
-/// gradient_at_origin), everything else through autograd's double backward; both give the same
-/// (C2).
+/// The first step from z = 0 goes through the loss's closed form where it has one (InnerLoss::
+/// at_origin), everything else through autograd's double backward; both give the same (C2).
 class LatentEncoder {
  public:
   /// Whether the caller will differentiate through the encoding.
@@ -50,20 +49,25 @@ class LatentEncoder {
   /// @param step_size s, resolved (never auto).
   LatentEncoder(const LatentSection& config, double step_size);
 
-  /// Leaves every parameter's gradient untouched; works under NoGradGuard. Collective where
-  /// decode() is.
+  /// Leaves every parameter's gradient untouched; works under NoGradGuard. Collective where the
+  /// loss is. @param origin z0 [B, k(, s, s)]. @param is_zero whether it is 0 everywhere.
+  [[nodiscard]] Encoding encode(const InnerLoss& loss, const torch::Tensor& origin, bool is_zero,
+                                Graph graph) const;
+  /// The same for the squared error of the decoder's images.
   [[nodiscard]] Encoding encode(Decoder& decoder, const EncoderInput& input, Graph graph,
                                 const Pass& pass) const;
 
  private:
-  [[nodiscard]] bool shares_origin(const Decoder& decoder, Normalisation normalisation) const;
-
   LatentSection config_;
   double step_size_;
 };
 
-/// The published scale of the inner gradient for a global batch of B images: 1/(B C) for implicit
-/// models, 1/(B H W) for convolutional ones. The outer loss has the same scale.
+/// z = 0 for each of the images: [B, k(, s, s)].
+[[nodiscard]] torch::Tensor zero_origin(const Decoder& decoder, const torch::Tensor& images);
+
+/// The published scale of the inner gradient of the squared error for a global batch of B images:
+/// 1/(B C) for implicit models, 1/(B H W) for convolutional ones. The outer loss has the same
+/// scale.
 [[nodiscard]] double published_scale(DecoderKind decoder, std::int64_t batch_size,
                                      std::int64_t channels, std::int64_t height,
                                      std::int64_t width);

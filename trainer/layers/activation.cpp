@@ -1,4 +1,4 @@
-#include "trainer/decoders/activation.hpp"
+#include "trainer/layers/activation.hpp"
 
 namespace gondola {
 

@@ -1,4 +1,4 @@
-#include "trainer/decoders/linear.hpp"
+#include "trainer/layers/linear.hpp"
 
 namespace gondola {
 

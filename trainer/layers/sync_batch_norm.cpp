@@ -1,4 +1,4 @@
-#include "trainer/parallel/sync_batch_norm.hpp"
+#include "trainer/layers/sync_batch_norm.hpp"
 
 #include <torch/autograd.h>
 

@@ -1,0 +1,29 @@
+#include "trainer/latent/reconstruction_loss.hpp"
+
+#include "trainer/objectives/squared_error.hpp"
+
+namespace gondola {
+
+ReconstructionLoss::ReconstructionLoss(Decoder& decoder, const torch::Tensor& images,
+                                       const torch::Tensor& mean_image, std::int64_t global_images,
+                                       const Pass& pass, bool share_origin)
+    : decoder_(decoder),
+      images_(images),
+      mean_image_(mean_image),
+      global_images_(global_images),
+      pass_(pass),
+      // Coupled images are exact on any number of ranks only so.
+      share_origin_(decoder.couples_images(pass.normalisation) ||
+                    (share_origin && decoder.shares_origin(pass.normalisation))),
+      target_(values_in(images, pass)) {}
+
+torch::Tensor ReconstructionLoss::per_image(const torch::Tensor& z) const {
+  return squared_error_per_image(decoder_.decode(z, pass_), target_);
+}
+
+std::optional<OriginGradient> ReconstructionLoss::at_origin() const {
+  if (!share_origin_) return std::nullopt;
+  return decoder_.gradient_at_origin(images_, mean_image_, global_images_, pass_);
+}
+
+}  // namespace gondola

@@ -1,0 +1,83 @@
+#include "trainer/objectives/elbo.hpp"
+
+#include <cmath>
+
+namespace gondola {
+
+VariationalDecoder::VariationalDecoder(const std::shared_ptr<Parameters>& parameters,
+                                       Decoder& decoder, bool emits_logits, double weight)
+    : decoder_(decoder),
+      mean_(parameters, "mu", decoder.latent_shape().front(), decoder.latent_shape().front()),
+      log_variance_(parameters, "logvar", decoder.latent_shape().front(),
+                    decoder.latent_shape().front()),
+      emits_logits_(emits_logits),
+      weight_(weight) {}
+
+ElboTerms VariationalDecoder::terms_of(const torch::Tensor& decoded, const torch::Tensor& mean,
+                                       const torch::Tensor& log_variance,
+                                       const torch::Tensor& images, const Pass& pass) const {
+  const auto target = values_in(images, pass);
+  const auto per_value =
+      emits_logits_
+          ? at::binary_cross_entropy_with_logits(decoded, target, {}, {}, at::Reduction::None)
+          : at::binary_cross_entropy(decoded, target, {}, at::Reduction::None);
+  ElboTerms terms;
+  terms.cross_entropy = per_value.flatten(1).sum(1);
+  terms.divergence = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum(1);
+  terms.loss = terms.cross_entropy + weight_ * terms.divergence;
+  return terms;
+}
+
+ElboTerms VariationalDecoder::terms(const torch::Tensor& z, const torch::Tensor& noise,
+                                    const torch::Tensor& images, const Pass& pass) const {
+  const auto mean = mean_.forward(z);
+  const auto log_variance = log_variance_.forward(z);
+  const auto u = noise.defined() ? mean + (log_variance / 2).exp() * noise : mean;
+  return terms_of(decoder_.decode(u, pass), mean, log_variance, images, pass);
+}
+
+torch::Tensor VariationalDecoder::image_of(const torch::Tensor& u, const Pass& pass) const {
+  const auto decoded = decoder_.decode(u, pass);
+  return emits_logits_ ? decoded.sigmoid() : decoded;
+}
+
+torch::Tensor VariationalDecoder::mean_image(const torch::Tensor& z, const Pass& pass) const {
+  return image_of(mean_.forward(z), pass);
+}
+
+OriginGradient VariationalDecoder::gradient_at_origin(const torch::Tensor& images,
+                                                      const torch::Tensor& mean_image,
+                                                      const Pass& pass) const {
+  const at::NoGradGuard no_grad;
+  // At z = 0 the heads are their biases: every image has the same u.
+  const auto& mean = mean_.bias();
+  const auto& log_variance = log_variance_.bias();
+  const auto of_u = decoder_.likelihood_gradient_at(mean, images, mean_image, pass);  // [B, k]
+  const auto of_mean = of_u + weight_ * mean;
+  const auto of_log_variance = weight_ * 0.5 * (log_variance.exp() - 1);  // [k]
+  OriginGradient result;
+  result.gradient = at::matmul(of_mean, mean_.weight()) +
+                    at::matmul(of_log_variance, log_variance_.weight()).unsqueeze(0);
+  const auto decoded = decoder_.decode(mean.unsqueeze(0), pass).expand_as(images);
+  result.loss = terms_of(decoded, mean.unsqueeze(0), log_variance.unsqueeze(0), images, pass).loss;
+  return result;
+}
+
+std::map<std::string, torch::Tensor> VariationalDecoder::measure(
+    const ElboTerms& terms, const torch::Tensor& images) const {
+  const auto elbo = terms.cross_entropy + terms.divergence;
+  const double values = static_cast<double>(images.size(1) * images.size(2) * images.size(3));
+  return {{"loss", terms.loss},
+          {"cross_entropy", terms.cross_entropy},
+          {"divergence", terms.divergence},
+          {"bits_per_dimension", elbo / (values * std::log(2.0))}};
+}
+
+std::optional<OriginGradient> NegativeElbo::at_origin() const {
+  if (noise_.defined() || !decoder_.couples_images(pass_) || !mean_image_.defined()) {
+    return std::nullopt;
+  }
+  return decoder_.gradient_at_origin(images_, mean_image_, pass_);
+}
+
+}  // namespace gondola
