@@ -90,6 +90,12 @@ ModelOptions model_options(const po::variables_map& values) {
   return options;
 }
 
+void require_one_rank(const std::string& command, int size) {
+  if (size == 1) return;
+  throw WorldError("gondola " + command + " runs on one rank, and was started on " +
+                   std::to_string(size) + "; start it without mpirun");
+}
+
 std::filesystem::path output_path(const po::variables_map& values, const std::string& name) {
   namespace fs = std::filesystem;
   const fs::path run = values["run"].as<std::string>();

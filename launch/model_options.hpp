@@ -35,6 +35,9 @@ struct ModelOptions {
 /// The common part of what was parsed. @throws ConfigError
 [[nodiscard]] ModelOptions model_options(const boost::program_options::variables_map& values);
 
+/// @throws WorldError for a command that draws or writes one file, started on several ranks
+void require_one_rank(const std::string& command, int size);
+
 /// Where a command writes: --output, or `name` in the run folder; that of its run where RUN is a
 /// checkpoint, whose own folder is removed when newer ones come. @throws ConfigError for a file
 /// that exists, or a checkpoint that lies in no run folder

@@ -35,8 +35,14 @@ const std::map<std::string, std::function<int(Arguments)>>& commands_of_one() {
 /// What all ranks do together.
 const std::map<std::string, std::function<int(Arguments, MpiSession&)>>& commands_of_all() {
   static const std::map<std::string, std::function<int(Arguments, MpiSession&)>> commands = {
-      {"bench", run_bench}, {"encode", run_encode},           {"eval", run_eval},
-      {"train", run_train}, {"reconstruct", run_reconstruct},
+      {"bench", run_bench},
+      {"encode", run_encode},
+      {"eval", run_eval},
+      {"train", run_train},
+      {"reconstruct", run_reconstruct},
+      {"sample", run_sample},
+      {"interpolate", run_interpolate},
+      {"export", run_export},
   };
   return commands;
 }

@@ -24,14 +24,46 @@ std::uint8_t to_byte(float value) {
   return static_cast<std::uint8_t>(std::lround(std::min(value, 1.0F) * 255.0F));
 }
 
+struct ImageSize {
+  std::int64_t channels, height, width;
+};
+
+/// A picture of ground for cells of images, each pixel drawn as a square of whole size.
+struct Sheet {
+  Picture picture;
+  std::int64_t scale, cell_width, cell_height;
+};
+
+/// As large as makes `columns` cells at least kWantedWidth wide. @param rows of `images_a_row`
+/// images under each other.
+Sheet empty_sheet(const ImageSize& size, std::int64_t columns, std::int64_t rows,
+                  std::int64_t images_a_row, std::int64_t row_gap) {
+  const auto gaps = (columns - 1) * kCellGap;
+  Sheet sheet;
+  sheet.scale = std::max<std::int64_t>(
+      1, (kWantedWidth - gaps + columns * size.width - 1) / (columns * size.width));
+  sheet.cell_width = size.width * sheet.scale;
+  sheet.cell_height = size.height * sheet.scale;
+  auto& picture = sheet.picture;
+  picture.width = columns * sheet.cell_width + gaps;
+  picture.height = rows * (images_a_row * sheet.cell_height + (images_a_row - 1) * kCellGap) +
+                   (rows - 1) * row_gap;
+  picture.channels = size.channels == 3 ? 3 : 1;
+  picture.pixels.assign(static_cast<std::size_t>(picture.width * picture.height * picture.channels),
+                        kGround);
+  return sheet;
+}
+
 /// Draws image `index` of `images` [n, C, H, W] with its upper left corner at (left, top).
-void draw_image(Picture& picture, const SampleReport& report, const std::vector<float>& images,
-                std::int64_t index, std::int64_t left, std::int64_t top, std::int64_t scale) {
-  const auto plane = report.height * report.width;
-  const auto first = index * report.channels * plane;
-  for (std::int64_t y = 0; y < report.height * scale; ++y) {
-    for (std::int64_t x = 0; x < report.width * scale; ++x) {
-      const auto source = first + y / scale * report.width + x / scale;
+void draw_image(Sheet& sheet, const ImageSize& size, const std::vector<float>& images,
+                std::int64_t index, std::int64_t left, std::int64_t top) {
+  auto& picture = sheet.picture;
+  const auto scale = sheet.scale;
+  const auto plane = size.height * size.width;
+  const auto first = index * size.channels * plane;
+  for (std::int64_t y = 0; y < sheet.cell_height; ++y) {
+    for (std::int64_t x = 0; x < sheet.cell_width; ++x) {
+      const auto source = first + y / scale * size.width + x / scale;
       const auto target = ((top + y) * picture.width + left + x) * picture.channels;
       for (std::int64_t c = 0; c < picture.channels; ++c) {
         picture.pixels[static_cast<std::size_t>(target + c)] =
@@ -49,29 +81,34 @@ Picture draw_pairs(const SampleReport& report) {
   assert(report.n >= 1 && report.originals.size() == values &&
          report.reconstructions.size() == values);
 
+  const ImageSize size{report.channels, report.height, report.width};
   const auto columns = std::min(report.n, kPairsPerRow);
   const auto rows = (report.n + columns - 1) / columns;
-  const auto gaps = (columns - 1) * kCellGap;
-  const auto scale = std::max<std::int64_t>(
-      1, (kWantedWidth - gaps + columns * report.width - 1) / (columns * report.width));
-  const auto cell_width = report.width * scale;
-  const auto cell_height = report.height * scale;
-  const auto row_height = 2 * cell_height + kCellGap;
-
-  Picture picture;
-  picture.width = columns * cell_width + gaps;
-  picture.height = rows * row_height + (rows - 1) * kRowGap;
-  picture.channels = report.channels == 3 ? 3 : 1;
-  picture.pixels.assign(static_cast<std::size_t>(picture.width * picture.height * picture.channels),
-                        kGround);
+  auto sheet = empty_sheet(size, columns, rows, /*images_a_row=*/2, kRowGap);
+  const auto row_height = 2 * sheet.cell_height + kCellGap;
   for (std::int64_t index = 0; index < report.n; ++index) {
-    const auto left = index % columns * (cell_width + kCellGap);
+    const auto left = index % columns * (sheet.cell_width + kCellGap);
     const auto top = index / columns * (row_height + kRowGap);
-    draw_image(picture, report, report.originals, index, left, top, scale);
-    draw_image(picture, report, report.reconstructions, index, left, top + cell_height + kCellGap,
-               scale);
+    draw_image(sheet, size, report.originals, index, left, top);
+    draw_image(sheet, size, report.reconstructions, index, left,
+               top + sheet.cell_height + kCellGap);
   }
-  return picture;
+  return std::move(sheet.picture);
+}
+
+Picture draw_grid(const std::vector<float>& images, std::int64_t n, std::int64_t channels,
+                  std::int64_t height, std::int64_t width, std::int64_t columns) {
+  assert(n >= 1 && columns >= 1 &&
+         images.size() == static_cast<std::size_t>(n * channels * height * width));
+  const ImageSize size{channels, height, width};
+  columns = std::min(n, columns);
+  auto sheet =
+      empty_sheet(size, columns, (n + columns - 1) / columns, /*images_a_row=*/1, kCellGap);
+  for (std::int64_t index = 0; index < n; ++index) {
+    draw_image(sheet, size, images, index, index % columns * (sheet.cell_width + kCellGap),
+               index / columns * (sheet.cell_height + kCellGap));
+  }
+  return std::move(sheet.picture);
 }
 
 void ImageGrid::on_samples(const SampleReport& report) {

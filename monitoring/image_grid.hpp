@@ -22,6 +22,11 @@ struct Picture {
 /// REQUIRES n >= 1 and as many values as the sizes say.
 [[nodiscard]] Picture draw_pairs(const SampleReport& report);
 
+/// Images [n, C, H, W] in rows of `columns`, drawn as draw_pairs() does. REQUIRES n, columns >= 1.
+[[nodiscard]] Picture draw_grid(const std::vector<float>& images, std::int64_t n,
+                                std::int64_t channels, std::int64_t height, std::int64_t width,
+                                std::int64_t columns);
+
 /// Writes samples/step-<8 digits>.png of the run folder for each report of samples, on rank 0.
 class ImageGrid final : public StepObserver {
  public:

@@ -28,6 +28,17 @@ int run_train(std::span<const std::string> args, MpiSession& mpi);
 /// `gondola eval RUN`: held-out metrics of a checkpoint, over all ranks.
 int run_eval(std::span<const std::string> args, MpiSession& mpi);
 
+/// `gondola sample RUN`: images of random latents as a PNG: of the family's prior, or of a normal
+/// distribution fitted to the latents of training images.
+int run_sample(std::span<const std::string> args, MpiSession& mpi);
+
+/// `gondola interpolate RUN`: rows of images between pairs of images as a PNG.
+int run_interpolate(std::span<const std::string> args, MpiSession& mpi);
+
+/// `gondola export RUN --format safetensors|pt|hdf5`: the weights and running averages of a
+/// checkpoint.
+int run_export(std::span<const std::string> args, MpiSession& mpi);
+
 /// `gondola encode RUN`: latents of a split as HDF5.
 int run_encode(std::span<const std::string> args, MpiSession& mpi);
 

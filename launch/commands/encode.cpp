@@ -10,29 +10,13 @@
 #include "data/hdf5_handle.hpp"
 #include "launch/commands/commands.hpp"
 #include "launch/device_binding.hpp"
+#include "launch/encoded_images.hpp"
 #include "launch/model_options.hpp"
 #include "launch/mpi_session.hpp"
 #include "launch/trained_model.hpp"
-#include "trainer/evaluation/evaluate.hpp"
-#include "trainer/model.hpp"
 
 namespace gondola {
 namespace {
-
-/// The latents of the first `images` images of a source. [N, k(, s, s)] float32 on the host
-torch::Tensor encode_all(TrainedModel& model, const ImageSource& source, std::int64_t images) {
-  const auto group = model.config().evaluation.group_images;
-  std::vector<torch::Tensor> parts;
-  for (std::int64_t first = 0; first < images; first += group) {
-    const auto count = std::min(group, images - first);
-    std::vector<std::int64_t> ids(static_cast<std::size_t>(count));
-    std::iota(ids.begin(), ids.end(), first);
-    const auto values = to_values(read_pixels(source, first, count),
-                                  model.options().dtype().toScalarType(), model.options().device());
-    parts.push_back(model.reconstructor().encode(values, ids).to(torch::kCPU, torch::kFloat32));
-  }
-  return torch::cat(parts).contiguous();
-}
 
 /// The file of docs/latents.md. It is made in memory: latents fit there, and a full disk is then
 /// met by plain writes.
@@ -69,21 +53,16 @@ int run_encode(std::span<const std::string> args, MpiSession& mpi) {
       "HDF5 file to write (docs/latents.md); by default latents-<split>.h5 in the run folder");
   const auto values = parse_model_command("encode", args, table);
   if (!values) return static_cast<int>(ExitCode::kDone);
-  if (mpi.size() != 1) {
-    throw WorldError("gondola encode runs on one rank, and was started on " +
-                     std::to_string(mpi.size()) + "; start it without mpirun");
-  }
+  require_one_rank("encode", mpi.size());
   const auto options = model_options(*values);
   const auto output =
       output_path(*values, std::string("latents-") + split_name(options.split) + ".h5");
   const auto binding = bind_device({}, mpi);
   TrainedModel model(options.run, binding.device, options.statistics, options.group_images);
   const auto source = model.open_images(options.data, options.split);
-  const auto images =
-      options.images == 0 ? source->images() : std::min(options.images, source->images());
-  const auto latents = encode_all(model, *source, images);
+  const auto latents = encode_images(model, *source, options.images);
   write_latents(output, model, *source, latents);
-  std::printf("%lld latents of %s in %s (%s)\n", static_cast<long long>(images),
+  std::printf("%lld latents of %s in %s (%s)\n", static_cast<long long>(latents.size(0)),
               source->name().c_str(), output.c_str(), model.reconstructor().description().c_str());
   return static_cast<int>(ExitCode::kDone);
 }

@@ -9,6 +9,7 @@
 #include "data/images/png.hpp"
 #include "launch/commands/commands.hpp"
 #include "launch/device_binding.hpp"
+#include "launch/encoded_images.hpp"
 #include "launch/model_options.hpp"
 #include "launch/mpi_session.hpp"
 #include "launch/trained_model.hpp"
@@ -18,11 +19,6 @@
 
 namespace gondola {
 namespace {
-
-std::vector<float> host_values(const torch::Tensor& images) {
-  const auto host = images.to(torch::kCPU, torch::kFloat32).contiguous();
-  return {host.data_ptr<float>(), host.data_ptr<float>() + host.numel()};
-}
 
 /// Originals beside what the model makes of them at `height` x `width`; the originals are enlarged
 /// pixel by pixel.
@@ -64,10 +60,7 @@ int run_reconstruct(std::span<const std::string> args, MpiSession& mpi) {
        "PNG to write; by default reconstruction-<height>x<width>.png in the run folder");
   const auto values = parse_model_command("reconstruct", args, table);
   if (!values) return static_cast<int>(ExitCode::kDone);
-  if (mpi.size() != 1) {
-    throw WorldError("gondola reconstruct runs on one rank, and was started on " +
-                     std::to_string(mpi.size()) + "; start it without mpirun");
-  }
+  require_one_rank("reconstruct", mpi.size());
   const auto options = model_options(*values);
   const auto size = (*values)["size"].as<std::int64_t>();
   if (size < 0 || size > 65536) {
