@@ -28,7 +28,9 @@ def spread(losses):
 def main(curves, curve, ranks, *results):
     with open(curves, encoding="utf-8") as file:
         runs = json.load(file)["curves"][curve]["runs"]
-    reference = [run["heldout"]["batch"]["sse"] for run in runs]
+    measured = [run["heldout"]["batch"] for run in runs]
+    loss = next(name for name in ("elbo_nats", "sse", "cross_entropy") if name in measured[0])
+    reference = [held_out[loss] for held_out in measured]
     batch, alone = [], []
     for result in results:
         with open(result, encoding="utf-8") as file:
