@@ -3,11 +3,14 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "configs/run_config.hpp"
-#include "trainer/decoders/activation.hpp"
 #include "trainer/decoders/decoder.hpp"
+#include "trainer/decoders/siren_functions.hpp"
+#include "trainer/decoders/siren_layers.hpp"
+#include "trainer/decoders/siren_plain.hpp"
 
 namespace gondola {
 
@@ -17,14 +20,23 @@ namespace gondola {
 ///
 /// The first layer is split, W0 [c, z] = Wc c + Wz z, so that its product costs N + B rows instead
 /// of B N. Parameters: siren.layer<i>.weight [out, in], siren.layer<i>.bias [out].
+///
+/// Sines in float32 and float64 on the CPU go through SirenFunctions, tile by tile; all else
+/// through SirenPlain.
 class SirenDecoder final : public Decoder {
  public:
-  /// Shapes: h = model.hidden, k = latent.size. @param dtype of the parameters.
+  /// Declares its parameters, which the caller allocates before the first pass. Shapes: h =
+  /// model.hidden, k = latent.size.
   SirenDecoder(const ModelSection& model, const LatentSection& latent, std::int64_t channels,
-               std::int64_t height, std::int64_t width, torch::ScalarType dtype,
-               Precision precision, torch::Device device, std::uint64_t seed);
+               std::int64_t height, std::int64_t width, Precision precision, torch::Device device,
+               std::shared_ptr<Parameters> parameters);
 
   [[nodiscard]] torch::Tensor decode(const torch::Tensor& latents, const Pass& pass) override;
+  /// The squared error of each image over C, H, W, [B]: as that of decode(), cheaper where all
+  /// images weigh the same in the loss, and in memory that depends on neither B nor N. images
+  /// [B, C, H, W], values or u8 pixels: these go to gradient_at_origin() as well.
+  [[nodiscard]] torch::Tensor squared_error(const torch::Tensor& latents,
+                                            const torch::Tensor& images, const Pass& pass);
   [[nodiscard]] std::vector<std::int64_t> latent_shape() const override { return {latent_size_}; }
   [[nodiscard]] bool couples_images(Normalisation) const override { return false; }
   [[nodiscard]] bool shares_origin(Normalisation) const override { return true; }
@@ -35,23 +47,32 @@ class SirenDecoder final : public Decoder {
                                                   const torch::Tensor& mean_image,
                                                   std::int64_t global_images,
                                                   const Pass& pass) override;
-  [[nodiscard]] Parameters& parameters() override { return parameters_; }
-  [[nodiscard]] std::vector<RunningAverages>& running_averages() override { return none_; }
 
-  [[nodiscard]] const Coordinates& grid() const { return grid_; }
+  /// Who multiplies matrices: measured when the decoder is made (fastest_product()).
+  [[nodiscard]] MatrixProduct product() const { return functions_.product; }
+  void set_product(MatrixProduct product) { functions_.product = product; }
 
  private:
-  [[nodiscard]] torch::Tensor weight(std::size_t layer) const { return parameters_[2 * layer]; }
-  [[nodiscard]] torch::Tensor bias(std::size_t layer) const { return parameters_[2 * layer + 1]; }
+  [[nodiscard]] torch::Tensor weight(std::size_t layer) const {
+    return parameters()[first_ + 2 * layer];
+  }
+  [[nodiscard]] torch::Tensor bias(std::size_t layer) const {
+    return parameters()[first_ + 2 * layer + 1];
+  }
+  [[nodiscard]] SirenLayers layers() const;
+  [[nodiscard]] const Coordinates& points_of(const Pass& pass) const {
+    return pass.coordinates != nullptr ? *pass.coordinates : grid_;
+  }
+  void check(const torch::Tensor& latents) const;
 
   std::int64_t latent_size_;
   std::int64_t channels_;
   std::size_t hidden_layers_;
   double w0_;
-  Precision precision_;
-  Activation activation_;
-  Parameters parameters_;
-  std::vector<RunningAverages> none_;
+  SirenPlain plain_;
+  SirenFunctions functions_;
+  bool fused_;         ///< Whether functions_ can be used.
+  std::size_t first_;  ///< Its first parameter.
   Coordinates grid_;
 };
 

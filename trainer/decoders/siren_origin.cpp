@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "trainer/decoders/siren_target.hpp"
 #include "trainer/kernels/parallel_tasks.hpp"
 #include "trainer/kernels/sine_loops.hpp"
 
@@ -15,7 +16,7 @@ constexpr std::int64_t kChunkPoints = 1024;
 
 /// F0 - x of some coordinates. values [n, C], target [B, C, n] -> [B, C, n]
 torch::Tensor residual_of(const torch::Tensor& values, const torch::Tensor& target) {
-  return values.t().unsqueeze(0) - target;
+  return values.t().unsqueeze(0) - values_of(target, values.scalar_type());
 }
 
 void add_sine(const torch::Tensor& bias, const torch::Tensor& x, SirenOrigin::Pass& pass) {

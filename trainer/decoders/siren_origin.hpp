@@ -48,7 +48,7 @@ class SirenOrigin {
   enum class Keep { kNothing, kPasses };
   /// The sums over the pixels are taken in float64: how a float32 product is blocked, and so
   /// rounded, depends on how many images it has, and a latent must not (C11).
-  /// @param target [B, C, N] of any strides.
+  /// @param target [B, C, N], values or u8 pixels, of any strides.
   [[nodiscard]] Result run(const torch::Tensor& target, Keep keep) const;
 
   /// @param passes of run(); empty: made again. @param of_first V of run().

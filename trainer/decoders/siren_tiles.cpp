@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "trainer/decoders/siren_target.hpp"
 #include "trainer/kernels/parallel_tasks.hpp"
 #include "trainer/kernels/sine_loops.hpp"
 
@@ -318,8 +319,9 @@ SirenTiles::SquaredError SirenTiles::squared_error(const torch::Tensor& target) 
         auto residual = worker.values();  // [rows, C]
         worker.last_layer(residual);
         auto by_image = residual.view({tile.images, tile.points, layers_.channels()});
-        by_image.sub_(target.narrow(0, tile.first_image, tile.images)
-                          .narrow(2, tile.first_point, tile.points)
+        by_image.sub_(values_of(target.narrow(0, tile.first_image, tile.images)
+                                    .narrow(2, tile.first_point, tile.points),
+                                residual.scalar_type())
                           .transpose(1, 2));
         errors[task]
             .narrow(0, tile.first_image, tile.images)

@@ -53,7 +53,7 @@ class SirenTiles {
   };
   /// The squared error of each image summed over N and C, and the gradients of their sum, in one
   /// pass over the tiles: neither F nor activations are kept, so that memory depends on neither B
-  /// nor N. @param target [B, C, N], of any strides.
+  /// nor N. @param target [B, C, N], values or u8 pixels, of any strides.
   [[nodiscard]] SquaredError squared_error(const torch::Tensor& target) const;
 
  private:
