@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <string>
@@ -16,8 +17,10 @@
 #include "launch/bench_figures.hpp"
 #include "launch/one_rank.hpp"
 #include "launch/reference_step.hpp"
+#include "trainer/decoders/siren_decoder.hpp"
 #include "trainer/evaluation/evaluate.hpp"
 #include "trainer/model.hpp"
+#include "trainer/objectives/squared_error.hpp"
 #include "trainer/train_step.hpp"
 
 namespace gondola {
@@ -35,6 +38,30 @@ double sgemm_gflops() {
     best = std::max(best, 10 * 2e-9 * 784 * 256 * 256 / seconds_since(start));
   }
   return best;
+}
+
+struct Seconds {
+  double wall = 0;
+  double cpu = 0;  ///< Of all threads: less disturbed by others on a shared machine.
+};
+
+template <typename F>
+Seconds timed(const F& work) {
+  const auto start = Clock::now();
+  const auto cpu_start = std::clock();
+  work();
+  return {.wall = seconds_since(start),
+          .cpu = static_cast<double>(std::clock() - cpu_start) / CLOCKS_PER_SEC};
+}
+
+/// GFLOP in the products of one step of a SIREN: 3 B + 3 + 3 C passes over its N coordinates.
+double siren_gflop(const RunConfig& config, const ImageShape& shape) {
+  const auto hidden = static_cast<double>(config.model.hidden);
+  const auto channels = static_cast<double>(shape.channels);
+  const double products =
+      hidden * (2 + hidden * static_cast<double>(config.model.layers - 1) + channels);
+  const double passes = 3 * static_cast<double>(config.trainer.batch_size) + 3 + 3 * channels;
+  return 2e-9 * products * passes * static_cast<double>(shape.height * shape.width);
 }
 
 /// The control is one plain step; what it does not do cannot be compared with it.
@@ -73,33 +100,72 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape) {
   OneRank one;
   const CollectiveProgress progress;
   PhaseTimer timer(progress);
-  const auto decoder = make_decoder(config, shape, torch::kCPU, &one);
-  FlatAdam optimizer(config.optimizer, decoder->parameters().flat().numel(),
-                     decoder->parameters().flat().options());
+  const auto model = make_model(config, {.shape = shape, .communicator = &one});
+  const auto& flat = model.parameters().flat();
+  FlatAdam optimizer(config.optimizer, flat.numel(), flat.options());
   torch::Tensor no_average;
-  TrainStep step(config, shape,
-                 {.decoder = *decoder, .optimizer = optimizer, .average = no_average}, one, timer);
+  TrainStep step(config,
+                 {.decoder = *model.decoder,
+                  .objective = *model.objective,
+                  .optimizer = optimizer,
+                  .average = no_average},
+                 one, timer);
   ReferenceStep reference(config, shape);
 
-  std::vector<double> own_seconds;
-  std::vector<double> ratios;
+  auto* siren = dynamic_cast<SirenDecoder*>(model.decoder.get());
+  const MatrixProduct aten;
+  const auto chosen = siren != nullptr ? siren->product() : aten;
+  const bool same_matmul = chosen.rows() == aten.rows() && chosen.sums() == aten.sums();
+
   std::int64_t number = 0;
   const auto run_own = [&] {
-    const auto start = Clock::now();
-    (void)step.run(pixels, ids, ++number, config.optimizer.learning_rate).sums.sum().item<double>();
-    return seconds_since(start);
+    return timed([&] {
+      (void)step.run({.pixels = pixels, .ids = ids}, ++number, config.optimizer.learning_rate)
+          .sums.sum()
+          .item<double>();
+    });
   };
-  const auto run_reference = [&] {
-    const auto start = Clock::now();
-    (void)reference.run(images);
-    return seconds_since(start);
+  const auto run_reference = [&] { return timed([&] { (void)reference.run(images); }); };
+  // What a step costs whose latents are given: decode, backward, update.
+  auto shape_of_latents = model.decoder->latent_shape();
+  shape_of_latents.insert(shape_of_latents.begin(), batch);
+  const auto latents = torch::full(shape_of_latents, 0.01);
+  auto& gradient = model.parameters().flat_gradient();
+  const auto run_decoder = [&] {
+    return timed([&] {
+      model.parameters().zero_gradient();
+      const auto loss = squared_error_per_image(model.decoder->decode(latents, {}), images).sum();
+      loss.backward();
+      const at::NoGradGuard no_grad;
+      optimizer.step(model.parameters().flat(), gradient.mul_(0), 0, torch::zeros({}));
+    });
   };
+  // The same step with the matrix product of the reference.
+  const auto run_own_with_aten = [&] {
+    siren->set_product(aten);
+    const auto seconds = run_own();
+    siren->set_product(chosen);
+    return seconds;
+  };
+
   run_own();
   run_reference();
+  run_decoder();
   (void)timer.take();
+  std::vector<double> own_seconds;
+  std::vector<double> ratios;
+  std::vector<double> cpu_ratios;
+  std::vector<double> ratios_same_matmul;
+  std::vector<double> decoder_ratios;
   for (std::int64_t i = 0; i < config.bench.repeats; ++i) {
-    own_seconds.push_back(run_own());
-    ratios.push_back(run_reference() / own_seconds.back());
+    const auto own = run_own();
+    const auto theirs = run_reference();
+    own_seconds.push_back(own.wall);
+    ratios.push_back(theirs.wall / own.wall);
+    cpu_ratios.push_back(theirs.cpu / own.cpu);
+    decoder_ratios.push_back(own.wall / run_decoder().wall);
+    ratios_same_matmul.push_back(same_matmul ? ratios.back()
+                                             : theirs.wall / run_own_with_aten().wall);
   }
 
   auto phases = timer.take();
@@ -108,7 +174,8 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape) {
     phase_seconds[kPhaseNames[i]] = phases[i] / static_cast<double>(config.bench.repeats);
   }
   const auto seconds = median(own_seconds);
-  const nlohmann::ordered_json json = {
+  const auto sgemm = sgemm_gflops();
+  nlohmann::ordered_json json = {
       {"bench", "step"},
       {"decoder", config.model.decoder == DecoderKind::kConv ? "conv" : "siren"},
       {"image", image_text(shape)},
@@ -116,12 +183,23 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape) {
       {"latent", config.latent.size},
       {"threads", at::get_num_threads()},
       {"repeats", config.bench.repeats},
-      {"sgemm_gflops", sgemm_gflops()},
+      {"sgemm_gflops", sgemm},
       {"step_seconds", spread(own_seconds)},
       {"images_per_second", static_cast<double>(batch) / seconds},
       {"phase_seconds", phase_seconds},
       {"ratio_to_double_backward", spread(ratios)},
-      {"ratio_same_matmul", spread(ratios)}};
+      {"ratio_of_cpu_seconds", spread(cpu_ratios)},
+      {"ratio_same_matmul", spread(ratios_same_matmul)},
+      {"step_to_decoder_step", spread(decoder_ratios)}};
+  if (siren != nullptr) {
+    const auto rates = measure_products(chosen.rows());
+    const auto best = std::max({sgemm, rates.rows, rates.sums});
+    json["matmul"] = {{"rows", name_of(chosen.rows())},
+                      {"rows_gflops", rates.rows},
+                      {"sums", name_of(chosen.sums())},
+                      {"sums_gflops", measure_products(chosen.sums()).sums}};
+    json["share_of_matmul_rate"] = siren_gflop(config, shape) / seconds / best;
+  }
   return json.dump();
 }
 

@@ -8,8 +8,10 @@
 namespace gondola {
 
 /// Measures the training step of this program against ReferenceStep in one process: repeats
-/// alternate, the ratio is taken pair by pair. @return one JSON object (a line): images/s, seconds
-/// by phase, the sgemm rate of this process, the ratios' median and range.
+/// alternate, ratios are taken pair by pair. @return one JSON object (a line): images/s, seconds by
+/// phase, rates of matrix products and who makes them, and the median and range of the ratios: to
+/// the reference by wall clock, by processor time, and where both take ATen's matrix product; to a
+/// step of the decoder alone, its latents given.
 [[nodiscard]] std::string bench_step(const RunConfig& config, const ImageShape& shape);
 
 }  // namespace gondola
