@@ -276,11 +276,11 @@ TEST(SirenFunctions, the_origin_can_be_differentiated_twice) {
 TEST(SirenFunctions, a_graph_is_kept_of_gradients_where_latents_depend_on_the_weights) {
   const Problem problem({.channels = 3, .side = 6, .images = 4}, torch::kFloat64);
   const auto expected = problem.naive();
-  const auto z = -problem.step_size() *
-                 problem.functions()
-                     .gradient_at_origin(problem.layers(), problem.points(), problem.images())
-                     .gradient;
-  const auto values = problem.functions().decode(problem.layers(), problem.points(), z);
+  const auto layers = problem.layers();  // z depends on what decode() is given
+  const auto z =
+      -problem.step_size() *
+      problem.functions().gradient_at_origin(layers, problem.points(), problem.images()).gradient;
+  const auto values = problem.functions().decode(layers, problem.points(), z);
   const auto loss = (values.transpose(1, 2) - problem.images()).square().sum();
   const auto gradients = torch::autograd::grad({loss}, problem.parameters(), {}, true,
                                                /*create_graph=*/true);
