@@ -38,6 +38,10 @@ double best_gflops(double flops, const F& product) {
   return best;
 }
 
+ProductRates best_of(const ProductRates& a, const ProductRates& b) {
+  return {.rows = std::max(a.rows, b.rows), .sums = std::max(a.sums, b.sums)};
+}
+
 }  // namespace
 
 std::string name_of(ProductLibrary library) {
@@ -68,7 +72,7 @@ void MatrixProduct::add_outer(const torch::Tensor& a, const torch::Tensor& b,
 }
 
 ProductRates measure_products(ProductLibrary library) {
-  constexpr std::int64_t kRows = 784;
+  constexpr std::int64_t kRows = 256;
   constexpr std::int64_t kWidth = 256;
   constexpr double kFlops = 2.0 * kRows * kWidth * kWidth;
   const at::NoGradGuard no_grad;
@@ -82,10 +86,14 @@ ProductRates measure_products(ProductLibrary library) {
 }
 
 MatrixProduct fastest_product() {
-  constexpr double kLead = 1.25;
+  constexpr double kLead = 1.4;
   if (!is_available(ProductLibrary::kOneDnn)) return {};
-  const auto aten = measure_products(ProductLibrary::kAten);
-  const auto onednn = measure_products(ProductLibrary::kOneDnn);
+  ProductRates aten;
+  ProductRates onednn;
+  for (int i = 0; i < 3; ++i) {  // by turns: another program may disturb one of them for a while
+    aten = best_of(aten, measure_products(ProductLibrary::kAten));
+    onednn = best_of(onednn, measure_products(ProductLibrary::kOneDnn));
+  }
   const auto choice = [](double ours, double theirs) {
     return theirs > kLead * ours ? ProductLibrary::kOneDnn : ProductLibrary::kAten;
   };

@@ -46,11 +46,12 @@ struct ProductRates {
   double sums = 0;
 };
 
-/// Measures (for some 10 ms) blocks of 784 rows and layers of 256 in float32: best of several.
+/// Measures (for some 10 ms) blocks of 256 rows and layers of 256 in float32: best of several.
 [[nodiscard]] ProductRates measure_products(ProductLibrary library);
 
-/// The faster library for each of the two. ATen's, unless another is faster by a quarter: a smaller
-/// lead could be noise, and a choice that changes from run to run would change the rounding.
+/// The faster library for each of the two. ATen's, unless another is faster by two fifths: a
+/// smaller lead could be noise, and a choice that changes from run to run would change the
+/// rounding.
 [[nodiscard]] MatrixProduct fastest_product();
 
 }  // namespace gondola
