@@ -221,6 +221,10 @@ void add_trainer_and_optimizer(std::vector<Option>& options) {
       "epochs", &T::epochs, kMayDiffer,
       {"Stop after so many epochs; 0: trainer.steps says when.", between(0, 1e6), "epochs"});
   trainer.add("precision", &T::precision, kMustAgree, {"Arithmetic of the model."});
+  trainer.add("matmul", &T::matmul, kMustAgree,
+              {"siren on CPUs in float32: library that multiplies matrices; gondola bench step "
+               "prints the rate of each. oneDNN is faster where ATen's keeps to AVX2 on a CPU with "
+               "AVX-512."});
   trainer.add(
       "accumulate", &T::accumulate, kMustAgree,
       {"Passes that make up one optimiser step (without batch norm only).", at_least(1), "passes"});

@@ -82,6 +82,8 @@ struct LatentSection {
   double search_rate = 0.05;  ///< glo: their learning rate.
 };
 
+/// Who multiplies float32 matrices on the CPU.
+enum class Matmul { kAten, kOneDnn };
 enum class Precision { kFloat64, kFloat32, kTf32, kBf16 };
 
 struct TrainerSection {
@@ -89,8 +91,9 @@ struct TrainerSection {
   std::int64_t steps = 0;        ///< Stop after this global step; 0: use epochs.
   std::int64_t epochs = 0;       ///< Stop after so many epochs; 0: use steps.
   Precision precision = Precision::kFloat32;
-  std::int64_t accumulate = 1;  ///< Passes per optimiser step (without batch norm only).
-  double ema_decay = 0.0;       ///< Exponential moving average of the weights; 0: off.
+  Matmul matmul = Matmul::kAten;  ///< siren on CPUs in float32.
+  std::int64_t accumulate = 1;    ///< Passes per optimiser step (without batch norm only).
+  double ema_decay = 0.0;         ///< Exponential moving average of the weights; 0: off.
 };
 
 enum class Schedule { kConstant, kCosine };

@@ -60,6 +60,17 @@ void add_batch_problems(const RunConfig& config, std::vector<std::string>& probl
   }
 }
 
+void add_matmul_problems(const RunConfig& config, std::vector<std::string>& problems) {
+  if (config.trainer.matmul == Matmul::kAten) return;
+  const bool used = config.model.decoder == DecoderKind::kSiren &&
+                    config.trainer.precision == Precision::kFloat32 &&
+                    config.parallel.device != DeviceKind::kCuda;
+  if (used) return;
+  problems.push_back(shown(config, "trainer.matmul") +
+                     " is for model.decoder = siren in trainer.precision = float32 on CPUs: set "
+                     "trainer.matmul = aten");
+}
+
 void add_latent_problems(const RunConfig& config, std::vector<std::string>& problems) {
   const auto& latent = config.latent;
   const auto side = latent.spatial;
@@ -174,6 +185,7 @@ std::vector<std::string> contradictions_of(const RunConfig& config) {
   add_length_problems(config, problems);
   add_batch_problems(config, problems);
   add_latent_problems(config, problems);
+  add_matmul_problems(config, problems);
   add_family_problems(config, problems);
   return problems;
 }

@@ -29,6 +29,7 @@ inline std::vector<std::string> names_of(LatentUpdate) { return {"gradient", "de
 inline std::vector<std::string> names_of(LatentPath) {
   return {"auto", "shared_origin", "double_backward"};
 }
+inline std::vector<std::string> names_of(Matmul) { return {"aten", "onednn"}; }
 inline std::vector<std::string> names_of(Precision) {
   return {"float64", "float32", "tf32", "bf16"};
 }

@@ -192,12 +192,14 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape) {
       {"ratio_same_matmul", spread(ratios_same_matmul)},
       {"step_to_decoder_step", spread(decoder_ratios)}};
   if (siren != nullptr) {
-    const auto rates = measure_products(chosen.rows());
-    const auto best = std::max({sgemm, rates.rows, rates.sums});
-    json["matmul"] = {{"rows", name_of(chosen.rows())},
-                      {"rows_gflops", rates.rows},
-                      {"sums", name_of(chosen.sums())},
-                      {"sums_gflops", measure_products(chosen.sums()).sums}};
+    double best = sgemm;
+    json["matmul"] = name_of(chosen.rows());
+    for (const auto library : {ProductLibrary::kAten, ProductLibrary::kOneDnn}) {
+      if (!is_available(library)) continue;
+      const auto rates = measure_products(library);
+      json["matmul_gflops"][name_of(library)] = {{"rows", rates.rows}, {"sums", rates.sums}};
+      best = std::max({best, rates.rows, rates.sums});
+    }
     json["share_of_matmul_rate"] = siren_gflop(config, shape) / seconds / best;
   }
   return json.dump();

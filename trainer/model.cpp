@@ -18,9 +18,18 @@ std::unique_ptr<Decoder> declare_decoder(const RunConfig& config, const ModelUse
                                          const std::shared_ptr<Parameters>& parameters) {
   const auto& shape = use.shape;
   if (config.model.decoder == DecoderKind::kSiren) {
-    return std::make_unique<SirenDecoder>(config.model, config.latent, shape.channels, shape.height,
-                                          shape.width, config.trainer.precision, use.device,
-                                          parameters);
+    auto siren = std::make_unique<SirenDecoder>(config.model, config.latent, shape.channels,
+                                                shape.height, shape.width, config.trainer.precision,
+                                                use.device, parameters);
+    if (config.trainer.matmul == Matmul::kOneDnn) {
+      if (!is_available(ProductLibrary::kOneDnn)) {
+        throw ConfigError(
+            "trainer.matmul = onednn: this libtorch was built without oneDNN; set "
+            "trainer.matmul = aten");
+      }
+      siren->set_product({ProductLibrary::kOneDnn, ProductLibrary::kOneDnn});
+    }
+    return siren;
   }
   if (shape.height != shape.width) {
     throw ConfigError("a convolutional decoder makes square images, not " +

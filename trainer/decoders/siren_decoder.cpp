@@ -45,12 +45,7 @@ SirenDecoder::SirenDecoder(const ModelSection& model, const LatentSection& laten
              device.is_cpu()),
       first_(this->parameters().declare(specs(model, latent.size, channels))),
       grid_(full_grid(height, width,
-                      torch::TensorOptions().dtype(storage_dtype(precision)).device(device))) {
-  constexpr std::int64_t kWide = 128;  // narrower layers are too fast for a choice to matter
-  if (fused_ && storage_dtype(precision) == torch::kFloat32 && model.hidden >= kWide) {
-    functions_.product = fastest_product();
-  }
-}
+                      torch::TensorOptions().dtype(storage_dtype(precision)).device(device))) {}
 
 /// w0 is folded into weights and biases: [h, h] multiplications instead of [B, N, h].
 SirenLayers SirenDecoder::layers() const {

@@ -38,10 +38,6 @@ double best_gflops(double flops, const F& product) {
   return best;
 }
 
-ProductRates best_of(const ProductRates& a, const ProductRates& b) {
-  return {.rows = std::max(a.rows, b.rows), .sums = std::max(a.sums, b.sums)};
-}
-
 }  // namespace
 
 std::string name_of(ProductLibrary library) {
@@ -83,21 +79,6 @@ ProductRates measure_products(ProductLibrary library) {
   const MatrixProduct product(library, library);
   return {.rows = best_gflops(kFlops, [&] { (void)product.multiply(a, weight, space); }),
           .sums = best_gflops(kFlops, [&] { product.add_outer(a, a, sum); })};
-}
-
-MatrixProduct fastest_product() {
-  constexpr double kLead = 1.4;
-  if (!is_available(ProductLibrary::kOneDnn)) return {};
-  ProductRates aten;
-  ProductRates onednn;
-  for (int i = 0; i < 3; ++i) {  // by turns: another program may disturb one of them for a while
-    aten = best_of(aten, measure_products(ProductLibrary::kAten));
-    onednn = best_of(onednn, measure_products(ProductLibrary::kOneDnn));
-  }
-  const auto choice = [](double ours, double theirs) {
-    return theirs > kLead * ours ? ProductLibrary::kOneDnn : ProductLibrary::kAten;
-  };
-  return {choice(aten.rows, onednn.rows), choice(aten.sums, onednn.sums)};
 }
 
 }  // namespace gondola

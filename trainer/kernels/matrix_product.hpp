@@ -49,9 +49,4 @@ struct ProductRates {
 /// Measures (for some 10 ms) blocks of 256 rows and layers of 256 in float32: best of several.
 [[nodiscard]] ProductRates measure_products(ProductLibrary library);
 
-/// The faster library for each of the two. ATen's, unless another is faster by two fifths: a
-/// smaller lead could be noise, and a choice that changes from run to run would change the
-/// rounding.
-[[nodiscard]] MatrixProduct fastest_product();
-
 }  // namespace gondola
