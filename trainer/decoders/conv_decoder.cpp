@@ -97,11 +97,10 @@ struct ConvDecoder::OriginPass {
   torch::Tensor image;  ///< F(0), [1, C, H, W]
 };
 
-ConvDecoder::OriginPass ConvDecoder::run_at(const torch::Tensor& point, std::int64_t global_images,
-                                            const Pass& pass) {
+ConvDecoder::OriginPass ConvDecoder::run_at_origin(std::int64_t global_images, const Pass& pass) {
   OriginPass result;
   PassStatistics statistics;
-  auto x = point.view({1, plan_.front().in, spatial_, spatial_});
+  auto x = torch::zeros({1, plan_.front().in, spatial_, spatial_}, weight(0).options());
   for (std::size_t i = 0; i + 1 < plan_.size(); ++i) {
     x = up(x, i, {});
     const auto mean = pixel_mean(x);
@@ -127,13 +126,16 @@ ConvDecoder::OriginPass ConvDecoder::run_at(const torch::Tensor& point, std::int
   return result;
 }
 
-/// From the loss's derivative in front of the sigmoid back to the latents, split into each image's
-/// deviation from the mean of the batch [B, C, H, W] and that mean [1, C, H, W]. @return like
-/// latents
-torch::Tensor ConvDecoder::back_to_latents(const OriginPass& origin, torch::Tensor deviation,
-                                           torch::Tensor mean) const {
-  auto shape = latent_shape();
-  shape.insert(shape.begin(), deviation.size(0));
+OriginGradient ConvDecoder::gradient_at_origin(const torch::Tensor& images,
+                                               const torch::Tensor& mean_image,
+                                               std::int64_t global_images, const Pass& pass) {
+  TORCH_CHECK(couples_images(pass.normalisation),
+              "without batch statistics images are independent");
+  const auto origin = run_at_origin(global_images, pass);
+  const auto slope = at::sigmoid_backward(torch::ones_like(origin.image), origin.image);
+
+  auto deviation = (mean_image - images) * 2 * slope;   // [B, C, H, W]
+  auto mean = (origin.image - mean_image) * 2 * slope;  // [1, C, H, W]
   for (std::size_t i = plan_.size() - 1; i > 0; --i) {
     const auto& layer = origin.layers[i - 1];
     const auto scaling = activation_.backward(layer.scale.expand_as(layer.activated),
@@ -143,32 +145,11 @@ torch::Tensor ConvDecoder::back_to_latents(const OriginPass& origin, torch::Tens
     mean = (mean - pixel_mean(mean) - layer.normalised * pixel_mean(mean * layer.normalised)) *
            layer.scale;
   }
-  return (down(deviation, 0) + down(mean, 0)).view(shape);
-}
-
-OriginGradient ConvDecoder::gradient_at_origin(const torch::Tensor& images,
-                                               const torch::Tensor& mean_image,
-                                               std::int64_t global_images, const Pass& pass) {
-  TORCH_CHECK(couples_images(pass.normalisation),
-              "without batch statistics images are independent");
-  const auto zero = torch::zeros({plan_.front().in * spatial_ * spatial_}, weight(0).options());
-  const auto origin = run_at(zero, global_images, pass);
-  const auto slope = at::sigmoid_backward(torch::ones_like(origin.image), origin.image);
+  const auto gradient = down(deviation, 0) + down(mean, 0);  // [B, k, s, s]
+  auto shape = latent_shape();
+  shape.insert(shape.begin(), images.size(0));
   const auto residual = origin.image.detach() - images;
-  return {.gradient = back_to_latents(origin, (mean_image - images) * 2 * slope,
-                                      (origin.image - mean_image) * 2 * slope),
-          .loss = residual.square().flatten(1).sum(1)};
-}
-
-torch::Tensor ConvDecoder::likelihood_gradient_at(const torch::Tensor& point,
-                                                  const torch::Tensor& images,
-                                                  const torch::Tensor& mean_image,
-                                                  const Pass& pass) {
-  TORCH_CHECK(couples_images(pass.normalisation),
-              "without batch statistics images are independent");
-  // The cross entropy behind a sigmoid has the residual as its derivative.
-  const auto origin = run_at(point, images.size(0), pass);
-  return back_to_latents(origin, mean_image - images, origin.image - mean_image);
+  return {.gradient = gradient.view(shape), .loss = residual.square().flatten(1).sum(1)};
 }
 
 }  // namespace gondola

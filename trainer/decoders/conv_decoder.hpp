@@ -43,11 +43,6 @@ class ConvDecoder final : public Decoder {
                                                   const torch::Tensor& mean_image,
                                                   std::int64_t global_images,
                                                   const Pass& pass) override;
-  [[nodiscard]] torch::Tensor likelihood_gradient_at(const torch::Tensor& point,
-                                                     const torch::Tensor& images,
-                                                     const torch::Tensor& mean_image,
-                                                     const Pass& pass) override;
-
   [[nodiscard]] const std::vector<ConvLayer>& plan() const { return plan_; }
   /// Of layer i; the tied autoencoder's encoder reads it as a convolution. [in, out, k, k]
   [[nodiscard]] const torch::Tensor& weight(std::size_t layer) const {
@@ -64,10 +59,7 @@ class ConvDecoder final : public Decoder {
   [[nodiscard]] torch::Tensor up(const torch::Tensor& x, std::size_t layer,
                                  const torch::Tensor& bias) const;
   [[nodiscard]] torch::Tensor down(const torch::Tensor& gradient, std::size_t layer) const;
-  [[nodiscard]] OriginPass run_at(const torch::Tensor& point, std::int64_t global_images,
-                                  const Pass& pass);
-  [[nodiscard]] torch::Tensor back_to_latents(const OriginPass& origin, torch::Tensor deviation,
-                                              torch::Tensor mean) const;
+  [[nodiscard]] OriginPass run_at_origin(std::int64_t global_images, const Pass& pass);
 
   std::vector<ConvLayer> plan_;
   std::int64_t spatial_;

@@ -50,6 +50,13 @@ class Decoder {
   /// twice. Collective where batch norm is synchronised and `pass` asks for Normalisation::kBatch.
   [[nodiscard]] virtual torch::Tensor decode(const torch::Tensor& latents, const Pass& pass) = 0;
 
+  /// The squared error of what latents decode to, summed over everything but the batch: [B]. A
+  /// decoder may make it in less memory than the images take. images [B, C, H, W].
+  [[nodiscard]] virtual torch::Tensor squared_error(const torch::Tensor& latents,
+                                                    const torch::Tensor& images, const Pass& pass) {
+    return (decode(latents, pass) - values_in(images, pass)).square().flatten(1).sum(1);
+  }
+
   /// Shape of one latent: {k} or {k, s, s}.
   [[nodiscard]] virtual std::vector<std::int64_t> latent_shape() const = 0;
 
@@ -67,16 +74,6 @@ class Decoder {
                                                           const torch::Tensor& mean_image,
                                                           std::int64_t global_images,
                                                           const Pass& pass) = 0;
-
-  /// d (sum over the batch of the Bernoulli cross entropy) / d u_b at one latent `point` [k] that
-  /// all images share, where batch statistics couple them: as gradient_at_origin(), for the
-  /// encodings of variational models outside training. @return [B, k(, s, s)]
-  [[nodiscard]] virtual torch::Tensor likelihood_gradient_at(const torch::Tensor& /*point*/,
-                                                             const torch::Tensor& /*images*/,
-                                                             const torch::Tensor& /*mean_image*/,
-                                                             const Pass& /*pass*/) {
-    TORCH_CHECK(false, "this decoder's images are independent: differentiate each by itself");
-  }
 
   /// All tensors of the model, those of its other parts too.
   [[nodiscard]] Parameters& parameters() const { return *parameters_; }

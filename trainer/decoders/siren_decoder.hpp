@@ -36,7 +36,7 @@ class SirenDecoder final : public Decoder {
   /// images weigh the same in the loss, and in memory that depends on neither B nor N. images
   /// [B, C, H, W], values or u8 pixels: these go to gradient_at_origin() as well.
   [[nodiscard]] torch::Tensor squared_error(const torch::Tensor& latents,
-                                            const torch::Tensor& images, const Pass& pass);
+                                            const torch::Tensor& images, const Pass& pass) override;
   [[nodiscard]] std::vector<std::int64_t> latent_shape() const override { return {latent_size_}; }
   [[nodiscard]] bool couples_images(Normalisation) const override { return false; }
   [[nodiscard]] bool shares_origin(Normalisation) const override { return true; }
@@ -48,7 +48,7 @@ class SirenDecoder final : public Decoder {
                                                   std::int64_t global_images,
                                                   const Pass& pass) override;
 
-  /// Who multiplies matrices: measured when the decoder is made (fastest_product()).
+  /// Who multiplies matrices: ATen, unless another was set.
   [[nodiscard]] MatrixProduct product() const { return functions_.product; }
   void set_product(MatrixProduct product) { functions_.product = product; }
 

@@ -40,8 +40,7 @@ Losses Classification::losses(const ObjectiveBatch& batch, const Passes& passes,
   losses.outer = entropy * weight_;
   losses.loss = entropy.detach();
   if (decoding_ == Decoding::kJoint) {
-    const auto error = squared_error_per_image(decoder_.decode(encoding.latents, passes.outer),
-                                               values_in(batch.images, passes.outer));
+    const auto error = decoder_.squared_error(encoding.latents, batch.images, passes.outer);
     losses.outer = error + losses.outer;
     losses.loss = error.detach();
     losses.parts["cross_entropy"] = entropy.detach();

@@ -17,8 +17,7 @@ Losses Reconstruction::losses(const ObjectiveBatch& batch, const Passes& passes,
   auto encoding = encoding_.encode(batch, LatentEncoder::Graph::kKeep, passes.inner);
   if (timer != nullptr) timer->enter(Phase::kOuter);
   Losses losses;
-  losses.outer = squared_error_per_image(decoder_.decode(encoding.latents, passes.outer),
-                                         values_in(target_of(batch), passes.outer));
+  losses.outer = decoder_.squared_error(encoding.latents, target_of(batch), passes.outer);
   losses.loss = losses.outer.detach();
   losses.inner = encoding.inner_loss;
   losses.latents = encoding.latents;
