@@ -88,9 +88,9 @@ measure() { # CURVE RANKS SEED: writes results/CURVE-ranksRANKS-seedSEED.jsonl
         echo "quality: $name was not trained: see $folder/$name.log" >&2
         exit 1
     }
-    # Several inner steps under batch norm have no encoding of single images: groups there too.
+    # Several inner steps, or noise at the origin, have no encoding of single images under batch norm.
     local eval=("$gondola" eval "$run" --images 1000 --json) group=1
-    ! grep -q '^update = descent' "$root/configs/presets/curves/$1.ini" || group=100
+    ! grep -Eq '^(update = descent|family = vgon)' "$root/configs/presets/curves/$1.ini" || group=100
     {
         "${eval[@]}" --statistics batch --group 100
         "${eval[@]}" --statistics independent --group "$group"

@@ -18,7 +18,8 @@ Reconstructor::Reconstructor(const RunConfig& config, Decoder& decoder, Objectiv
       mean_image_(std::move(mean_image)),
       coupled_(decoder.couples_images(Normalisation::kGroup)),
       independent_(!coupled_ ||
-                   (config.evaluation.statistics == EvaluationStatistics::kIndependent &&
+                   (!objective.needs_a_batch_at_origin() &&
+                    config.evaluation.statistics == EvaluationStatistics::kIndependent &&
                     config.latent.steps == 1 && config.latent.origin_stddev == 0)) {
   TORCH_CHECK(!coupled_ || mean_image_.defined(), "batch norm needs the training set's mean image");
 }
@@ -65,7 +66,8 @@ torch::Tensor Reconstructor::sample_prior(std::int64_t count, std::uint64_t seed
   std::iota(numbers.begin(), numbers.end(), 0);
   const auto normal = random_origins(decoder_.latent_shape(), numbers, /*stddev=*/1, seed, "sample",
                                      /*step=*/0, decoder_.parameters().flat().options());
-  return objective_.decode_prior(normal, decoding_pass());
+  // What is drawn shares no statistics: each draw is an image by itself.
+  return objective_.decode_prior(normal, {.normalisation = Normalisation::kRunning});
 }
 
 std::map<std::string, torch::Tensor> Reconstructor::measure(

@@ -45,24 +45,6 @@ torch::Tensor VariationalDecoder::mean_image(const torch::Tensor& z, const Pass&
   return image_of(mean_.forward(z), pass);
 }
 
-OriginGradient VariationalDecoder::gradient_at_origin(const torch::Tensor& images,
-                                                      const torch::Tensor& mean_image,
-                                                      const Pass& pass) const {
-  const at::NoGradGuard no_grad;
-  // At z = 0 the heads are their biases: every image has the same u.
-  const auto& mean = mean_.bias();
-  const auto& log_variance = log_variance_.bias();
-  const auto of_u = decoder_.likelihood_gradient_at(mean, images, mean_image, pass);  // [B, k]
-  const auto of_mean = of_u + weight_ * mean;
-  const auto of_log_variance = weight_ * 0.5 * (log_variance.exp() - 1);  // [k]
-  OriginGradient result;
-  result.gradient = at::matmul(of_mean, mean_.weight()) +
-                    at::matmul(of_log_variance, log_variance_.weight()).unsqueeze(0);
-  const auto decoded = decoder_.decode(mean.unsqueeze(0), pass).expand_as(images);
-  result.loss = terms_of(decoded, mean.unsqueeze(0), log_variance.unsqueeze(0), images, pass).loss;
-  return result;
-}
-
 std::map<std::string, torch::Tensor> VariationalDecoder::measure(
     const ElboTerms& terms, const torch::Tensor& images) const {
   const auto elbo = terms.cross_entropy + terms.divergence;
@@ -71,13 +53,6 @@ std::map<std::string, torch::Tensor> VariationalDecoder::measure(
           {"cross_entropy", terms.cross_entropy},
           {"divergence", terms.divergence},
           {"bits_per_dimension", elbo / (values * std::log(2.0))}};
-}
-
-std::optional<OriginGradient> NegativeElbo::at_origin() const {
-  if (noise_.defined() || !decoder_.couples_images(pass_) || !mean_image_.defined()) {
-    return std::nullopt;
-  }
-  return decoder_.gradient_at_origin(images_, mean_image_, pass_);
 }
 
 }  // namespace gondola

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "trainer/decoders/decoder.hpp"
@@ -36,16 +37,6 @@ class VariationalDecoder {
   [[nodiscard]] torch::Tensor mean_image(const torch::Tensor& z, const Pass& pass) const;
   /// The image of u itself, in [0, 1].
   [[nodiscard]] torch::Tensor image_of(const torch::Tensor& u, const Pass& pass) const;
-  [[nodiscard]] torch::Tensor mean(const torch::Tensor& z) const { return mean_.forward(z); }
-
-  /// The gradient of the loss at z = 0 without noise, where batch statistics couple the images;
-  /// without a graph. As Decoder::gradient_at_origin().
-  [[nodiscard]] OriginGradient gradient_at_origin(const torch::Tensor& images,
-                                                  const torch::Tensor& mean_image,
-                                                  const Pass& pass) const;
-  [[nodiscard]] bool couples_images(const Pass& pass) const {
-    return decoder_.couples_images(pass.normalisation);
-  }
 
   /// "loss", "cross_entropy", "divergence" and "bits_per_dimension" of a pass.
   [[nodiscard]] std::map<std::string, torch::Tensor> measure(const ElboTerms& terms,
@@ -69,19 +60,18 @@ class NegativeElbo final : public InnerLoss {
  public:
   /// All of it outlives this. @param noise [B, k]; undefined: none.
   NegativeElbo(const VariationalDecoder& decoder, const torch::Tensor& images,
-               const torch::Tensor& mean_image, const torch::Tensor& noise, const Pass& pass)
-      : decoder_(decoder), images_(images), mean_image_(mean_image), noise_(noise), pass_(pass) {}
+               const torch::Tensor& noise, const Pass& pass)
+      : decoder_(decoder), images_(images), noise_(noise), pass_(pass) {}
 
   [[nodiscard]] torch::Tensor per_image(const torch::Tensor& z) const override {
     return decoder_.terms(z, noise_, images_, pass_).loss;
   }
-  /// Where images share the pass through the origin: coupled and without noise.
-  [[nodiscard]] std::optional<OriginGradient> at_origin() const override;
+  /// None: each image has its own noise, and so its own pass through the origin.
+  [[nodiscard]] std::optional<OriginGradient> at_origin() const override { return std::nullopt; }
 
  private:
   const VariationalDecoder& decoder_;
   const torch::Tensor& images_;
-  const torch::Tensor& mean_image_;
   const torch::Tensor& noise_;
   const Pass& pass_;
 };

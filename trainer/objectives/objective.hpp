@@ -86,6 +86,9 @@ class Objective {
   /// Whether encoding at a batch-normed origin couples images so that only the training set's mean
   /// image makes them independent (C11); false: images are independent under kRunning throughout.
   [[nodiscard]] virtual bool encodes_at_origin() const { return true; }
+  /// Whether an encoding under batch norm needs a batch, since each image's pass through the origin
+  /// is its own.
+  [[nodiscard]] virtual bool needs_a_batch_at_origin() const { return false; }
   /// What measure()'s "loss" is, for people: "squared error per image".
   [[nodiscard]] virtual std::string loss_in_words() const = 0;
 

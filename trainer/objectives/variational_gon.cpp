@@ -11,7 +11,7 @@ Losses VariationalGon::losses(const ObjectiveBatch& batch, const Passes& passes,
   };
   if (timer != nullptr) timer->enter(Phase::kInner);
   const auto inner_noise = draw("inner");
-  const NegativeElbo inner(variational_, batch.images, batch.mean_image, inner_noise, passes.inner);
+  const NegativeElbo inner(variational_, batch.images, inner_noise, passes.inner);
   auto encoding = encoder_.encode(inner, zero_origin(decoder_, batch.images), /*is_zero=*/true,
                                   LatentEncoder::Graph::kKeep);
   if (timer != nullptr) timer->enter(Phase::kOuter);
@@ -28,8 +28,8 @@ Losses VariationalGon::losses(const ObjectiveBatch& batch, const Passes& passes,
 }
 
 torch::Tensor VariationalGon::encode(const ObjectiveBatch& batch, const Pass& pass) {
-  const torch::Tensor no_noise;
-  const NegativeElbo inner(variational_, batch.images, batch.mean_image, no_noise, pass);
+  const auto noise = batch.noise ? batch.noise("inner") : torch::Tensor();
+  const NegativeElbo inner(variational_, batch.images, noise, pass);
   return encoder_
       .encode(inner, zero_origin(decoder_, batch.images), /*is_zero=*/true,
               LatentEncoder::Graph::kDrop)

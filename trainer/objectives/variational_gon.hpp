@@ -23,7 +23,8 @@ class VariationalGon final : public Objective {
   [[nodiscard]] Losses losses(const ObjectiveBatch& batch, const Passes& passes,
                               PhaseTimer* timer) override;
   [[nodiscard]] double scale() const override { return scale_; }
-  /// Without noise: one latent for an image.
+  /// With noise at the origin, as in training: batch norm's statistics there are those of the
+  /// noise, and without it latents come out many times too large.
   [[nodiscard]] torch::Tensor encode(const ObjectiveBatch& batch, const Pass& pass) override;
   [[nodiscard]] torch::Tensor decode(const torch::Tensor& latents, const Pass& pass) override;
   [[nodiscard]] bool has_prior() const override { return true; }
@@ -32,6 +33,7 @@ class VariationalGon final : public Objective {
   [[nodiscard]] std::map<std::string, torch::Tensor> measure(const Prediction& prediction,
                                                              const ObjectiveBatch& batch,
                                                              const Pass& pass) override;
+  [[nodiscard]] bool needs_a_batch_at_origin() const override { return true; }
   [[nodiscard]] std::string loss_in_words() const override {
     return "negative ELBO, nats per image";
   }
