@@ -1,16 +1,20 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "configs/errors.hpp"
 #include "configs/option_table.hpp"
 #include "launch/commands/commands.hpp"
 #include "launch/device_binding.hpp"
+#include "launch/encoded_images.hpp"
 #include "launch/model_options.hpp"
 #include "launch/mpi_session.hpp"
 #include "launch/trained_model.hpp"
 #include "launch/watchdog.hpp"
 #include "trainer/evaluation/evaluate.hpp"
+#include "trainer/latent/latent_gaussian.hpp"
 #include "trainer/parallel/mpi_communicator.hpp"
 
 namespace gondola {
@@ -32,11 +36,31 @@ std::string unit_of(const std::string& metric, const Objective& objective) {
   return "mean over the images";
 }
 
+Split other_split(Split split) { return split == Split::kTest ? Split::kTrain : Split::kTest; }
+
+/// Collective. As many images of the split that was not asked for.
+EvalReport evaluate_other_split(TrainedModel& model, const ModelOptions& options,
+                                Communicator& control) {
+  const auto split = other_split(options.split);
+  const auto source = model.open_images(options.data, split);
+  const auto targets = model.open_targets(*source, split);
+  return evaluate(model.config(), model.reconstructor(),
+                  {.source = *source, .targets = targets.get()}, model.options(), options.images,
+                  control);
+}
+
+std::vector<double> list_of(const torch::Tensor& values) {
+  const auto host = values.to(torch::kFloat64).contiguous();
+  return {host.data_ptr<double>(), host.data_ptr<double>() + host.numel()};
+}
+
 }  // namespace
 
 int run_eval(std::span<const std::string> args, MpiSession& mpi) {
   auto table = model_option_table(/*default_images=*/0);
-  table.add_options()("json", "print one JSON object instead of a table");
+  table.add_options()("json", "print one JSON object instead of a table")  //
+      ("gap", "measure the other split too, and what it differs by")       //
+      ("latents", "moments of the latents, which a normal distribution would have as 0 and 0");
   const auto values = parse_model_command("eval", args, table);
   if (!values) return static_cast<int>(ExitCode::kDone);
   const auto options = model_options(*values);
@@ -51,6 +75,13 @@ int run_eval(std::span<const std::string> args, MpiSession& mpi) {
   const auto report =
       evaluate(model.config(), model.reconstructor(), {.source = *source, .targets = targets.get()},
                model.options(), options.images, control);
+  std::optional<EvalReport> other;
+  if (values->count("gap") > 0) other = evaluate_other_split(model, options, control);
+  std::optional<LatentMoments> moments;
+  if (values->count("latents") > 0) {
+    require_one_rank("eval --latents", mpi.size());
+    moments = moments_of(encode_images(model, *source, options.images));
+  }
   const auto& flat = model.decoder().parameters().flat();
   if (mpi.rank() != 0) return static_cast<int>(ExitCode::kDone);
 
@@ -63,6 +94,17 @@ int run_eval(std::span<const std::string> args, MpiSession& mpi) {
                                    {"loss_is", model.objective().loss_in_words()},
                                    {"encoding", report.encoding}};
     for (const auto& [name, value] : report.metrics) json[name] = value;
+    if (other) {
+      for (const auto& [name, value] : other->metrics) {
+        json["gap"][name] = report.metrics.at(name) - value;
+      }
+    }
+    if (moments) {
+      json["latents"] = {{"mean", list_of(moments->mean)},
+                         {"stddev", list_of(moments->stddev)},
+                         {"skewness", list_of(moments->skewness)},
+                         {"kurtosis", list_of(moments->kurtosis)}};
+    }
     std::printf("%s\n", json.dump().c_str());
     return static_cast<int>(ExitCode::kDone);
   }
@@ -76,6 +118,22 @@ int run_eval(std::span<const std::string> args, MpiSession& mpi) {
   for (const auto& [name, value] : report.metrics) {
     std::printf("%-20s %-10.5g %s\n", name.c_str(), value,
                 unit_of(name, model.objective()).c_str());
+  }
+  if (other) {
+    for (const auto& [name, value] : other->metrics) {
+      std::printf("gap %-16s %+-10.5g %s less %s\n", name.c_str(), report.metrics.at(name) - value,
+                  split_name(options.split), split_name(other_split(options.split)));
+    }
+  }
+  if (moments) {
+    const auto row = [](const char* name, const torch::Tensor& each, const char* meaning) {
+      std::printf("latent %-13s mean of |.| %.4g, largest %.4g  %s\n", name,
+                  each.abs().mean().item<double>(), each.abs().max().item<double>(), meaning);
+    };
+    row("mean", moments->mean, "");
+    row("stddev", moments->stddev, "");
+    row("skewness", moments->skewness, "0 for a normal distribution");
+    row("kurtosis", moments->kurtosis, "excess; 0 for a normal distribution");
   }
   return static_cast<int>(ExitCode::kDone);
 }

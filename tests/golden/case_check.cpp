@@ -9,6 +9,7 @@
 
 #include "trainer/decoders/conv_decoder.hpp"
 #include "trainer/latent/latent_encoder.hpp"
+#include "trainer/latent/latent_gaussian.hpp"
 #include "trainer/model.hpp"
 #include "trainer/optimizer/flat_adam.hpp"
 
@@ -463,6 +464,23 @@ Checks check_utilities(const GoldenFile& file, const std::string& folder) {
     const auto grid = full_grid(std::stol(name.substr(0, cross)), std::stol(name.substr(cross + 1)),
                                 torch::TensorOptions().dtype(torch::kFloat64));
     keep_worst(checks, "grid", relative_error(grid.points, file.tensor("grid/" + name)), 1e-10);
+  }
+  {
+    const LatentGaussian fitted(file.tensor("latent_gaussian/latents"));
+    const auto expect = [&](const std::string& name, const torch::Tensor& actual) {
+      keep_worst(checks, "latent_gaussian",
+                 relative_error(actual, file.tensor("latent_gaussian/" + name)), 1e-10);
+    };
+    expect("mean", fitted.mean());
+    expect("covariance", fitted.covariance());
+    expect("cholesky", fitted.cholesky());
+    expect("samples", fitted.draw(file.tensor("latent_gaussian/normals")));
+    keep_worst(
+        checks, "slerp",
+        relative_error(spherical_interpolation(file.tensor("slerp/a"), file.tensor("slerp/b"),
+                                               file.tensor("slerp/t")),
+                       file.tensor("slerp/result")),
+        1e-10);
   }
   {
     const at::NoGradGuard no_grad;
