@@ -1,0 +1,70 @@
+"""A table of the paper by one command, on a small data set: every row is trained and measured once, what
+is there is kept, what is missing is said."""
+
+import json
+import os
+import shutil
+import subprocess
+import unittest
+from pathlib import Path
+
+from training import PROGRAM, TrainingTest, gondola, write_idx
+
+SCRIPT = Path(os.environ["GONDOLA_SOURCE_DIR"]) / "launch/experiments/run.sh"
+ROWS = ["GON", "AE", "Tied AE", "1 step, detached", "10 steps", "10 steps, detached", "GLO"]
+
+
+class ExperimentTest(TrainingTest):
+    def setUp(self):
+        super().setUp()
+        images = self.folder / "images"
+        images.mkdir()
+        write_idx(images, 128, 20, height=32, width=32)
+        made = gondola("import", "idx", "--input", images, "--output",
+                       self.folder / "datasets/coil20-32.h5")
+        self.assertEqual(made.returncode, 0, made.stderr)
+        self.output = self.folder / "table"
+
+    def run_table(self, *words, name="table1"):
+        return subprocess.run(
+            [SCRIPT, name, "--datasets", self.folder, "--output", self.output, "--seeds", "0",
+             "--scale", "0.002", *words, "--", "--latent.search_steps", "3", "--parallel.threads",
+             "1", "--model.filters", "2"],
+            capture_output=True, text=True, timeout=240, env={**os.environ, "GONDOLA": PROGRAM})
+
+    def test_a_table_is_made_once_and_goes_on_where_it_was(self):
+        first = self.run_table()
+        self.assertEqual(first.returncode, 0, first.stdout + first.stderr)
+        for left_out in ("MNIST", "Small NORB", "CIFAR-10"):
+            self.assertIn(f"{left_out} is left out", first.stdout)
+        self.assertIn("gondola import norb", first.stdout)
+        table = (self.output / "table.md").read_text()
+        self.assertIn("a scaled run", table)
+        for row in ROWS:
+            self.assertRegex(table, rf"(?m)^\| {row} \| [0-9.]+ \|$")
+
+        # One row is lost: the same command makes that one, and none of the others.
+        results = sorted(self.output.glob("*/coil-20/seed-0/result.json"))
+        self.assertEqual(len(results), len(ROWS))
+        stamps = {path: path.stat().st_mtime_ns for path in results}
+        before = json.loads((self.output / "glo/coil-20/seed-0/result.json").read_text())
+        shutil.rmtree(self.output / "glo")
+        again = self.run_table()
+        self.assertEqual(again.returncode, 0, again.stdout + again.stderr)
+        for path, stamp in stamps.items():
+            (self.assertNotEqual if "glo" in str(path) else self.assertEqual)(
+                path.stat().st_mtime_ns, stamp, path)
+        after = json.loads((self.output / "glo/coil-20/seed-0/result.json").read_text())
+        self.assertAlmostEqual(after["loss"] / before["loss"], 1, delta=1e-5)
+
+    def test_what_cannot_be_run_is_refused(self):
+        unknown = self.run_table(name="table9")
+        self.assertEqual(unknown.returncode, 64, unknown.stderr)
+        self.assertIn("table1", unknown.stderr)
+        self.assertEqual(self.run_table("--part", "3/2").returncode, 64)
+        nothing = self.run_table(name="figure3")
+        self.assertEqual(nothing.returncode, 66, nothing.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
