@@ -101,7 +101,7 @@ TEST(Presets, the_small_budget_runs_are_those_of_the_reference_curves) {
     }
     const std::int64_t size = curve.at("size"), channels = curve.at("channels");
     EXPECT_NO_THROW(check_image_size(config, channels, size, size));
-    const bool variational = method == "vgon" || method == "vae";
+    const bool variational = method == "vgon";
     const auto summed = static_cast<double>(variational ? 1 : conv ? size * size : channels);
     const double published = 1.0 / (static_cast<double>(config.trainer.batch_size) * summed);
     const double step_size = config.latent.step_size == 0 ? published : config.latent.step_size;
