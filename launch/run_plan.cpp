@@ -41,13 +41,14 @@ std::vector<std::string> plan_lines(const RunConfig& config, const ImageSource& 
                            "x" + std::to_string(train.width()) + ", held out " +
                            (held_out != nullptr ? std::to_string(held_out->images())
                                                 : "none (the training split is evaluated)");
+  const std::string family = model.family == Family::kGon ? "" : option("model.family") + ", ";
   const std::string decoder =
       model.decoder == DecoderKind::kConv
           ? "conv decoder, " + count(model.filters, "filter") + ", batch norm " +
                 option("model.batch_norm")
           : "siren decoder " + std::to_string(model.layers) + "x" + std::to_string(model.hidden);
   return {"data         " + data,
-          "model        " + decoder + ", " + option("model.activation") + ", " +
+          "model        " + family + decoder + ", " + option("model.activation") + ", " +
               count(parameters.numel(), "parameter"),
           "latent       " + count(latent.size * latent.spatial * latent.spatial, "value") + ", " +
               count(latent.steps, "inner step") + (latent.detach ? " (detached)" : "") +

@@ -71,6 +71,7 @@ void refuse_other_steps(const RunConfig& config) {
       {config.model.activation == (conv ? ActivationKind::kElu : ActivationKind::kSin),
        conv ? "model.activation = elu" : "model.activation = sin"},
       {!conv || config.model.batch_norm == BatchNormMode::kSync, "model.batch_norm = sync"},
+      {config.model.family == Family::kGon, "model.family = gon"},
       {config.latent.spatial == 1, "latent.spatial = 1"},
       {config.latent.steps == 1, "latent.steps = 1"},
       {!config.latent.detach, "latent.detach = false"},

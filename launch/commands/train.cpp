@@ -104,6 +104,9 @@ void resolve(RunConfig& config, const Sources& sources) {
       read_labels(*sources.train, 0, sources.train->images(),
                   config.model.classes > 0 ? config.model.classes : std::int64_t{1000000});
   if (config.model.classes == 0) config.model.classes = labels.max().item<std::int64_t>() + 1;
+  if (sources.held_out) {  // refused now, not at the first evaluation
+    (void)read_labels(*sources.held_out, 0, sources.held_out->images(), config.model.classes);
+  }
 }
 
 /// The model, its optimiser and how far it is, owned.
