@@ -71,7 +71,7 @@ TEST_F(Report, phases_are_totals_over_all_steps) {
 }
 
 TEST_F(Report, evaluations_and_checkpoints_come_on_top_of_the_steps) {
-  StepReport report{.step = 10, .logged = true, .loss = 1, .step_seconds = 0.5};
+  StepReport report{.step = 10, .logged = true, .loss = 1, .parts = {}, .step_seconds = 0.5};
   report.phase_seconds[static_cast<std::size_t>(Phase::kOuter)] = 0.3;
   report.phase_seconds[static_cast<std::size_t>(Phase::kEval)] = 0.25;
   report.phase_seconds[static_cast<std::size_t>(Phase::kCheckpoint)] = 0.25;
