@@ -66,8 +66,8 @@ TEST(CommandTable, holds_every_command_once) {
     EXPECT_TRUE(command.usage.starts_with(command.name)) << command.name;
     EXPECT_THAT(command.summary, testing::Not(IsEmpty()));
   }
-  EXPECT_THAT(names, ElementsAre("train", "import", "inspect", "eval", "reconstruct", "encode",
-                                 "bench", "report", "help"));
+  EXPECT_THAT(names, ElementsAre("train", "import", "inspect", "eval", "reconstruct", "sample",
+                                 "interpolate", "export", "encode", "bench", "report", "help"));
 }
 
 TEST(CommandHelp, begins_with_the_usage_and_ends_with_the_options) {
