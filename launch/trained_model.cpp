@@ -44,7 +44,7 @@ std::unique_ptr<ImageSource> TrainedModel::open_images(const std::string& path, 
 std::unique_ptr<ImageSource> TrainedModel::open_targets(const ImageSource& images,
                                                         Split split) const {
   if (config_.data.targets.empty()) return nullptr;
-  auto targets = open_source(config_.data.targets, split, CacheKind::kNone);
+  auto targets = open_images(config_.data.targets, split);  // of the model's shape as well
   if (targets->images() != images.images()) {
     throw DataError(targets->name() + " holds " + std::to_string(targets->images()) + " images, " +
                     images.name() + " " + std::to_string(images.images()) +
