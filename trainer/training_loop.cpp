@@ -144,7 +144,6 @@ StepResult TrainingLoop::step(std::int64_t number) {
   const auto& model = run_.config.model;
   StepInput input{.pixels = pixels, .ids = batch.ids};
   if (learns_classes(model.family)) {
-    check_labels(batch.labels, model.classes, run_.train.name());
     input.labels = torch::tensor(
         at::ArrayRef<std::int64_t>(batch.labels.data(), batch.labels.size()), torch::kInt64);
   }

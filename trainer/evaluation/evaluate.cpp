@@ -11,6 +11,19 @@
 #include "trainer/model.hpp"
 
 namespace gondola {
+namespace {
+
+void check_labels(std::span<const std::int64_t> labels, std::int64_t classes,
+                  const std::string& where) {
+  for (const auto label : labels) {
+    if (label >= 0 && label < classes) continue;
+    throw DataError(where + " has the label " + std::to_string(label) + ", the model " +
+                    std::to_string(classes) +
+                    " classes from 0 on: set model.classes, or number the labels anew");
+  }
+}
+
+}  // namespace
 
 torch::Tensor read_pixels(const ImageSource& source, std::int64_t first, std::int64_t count) {
   std::vector<std::int64_t> ids(static_cast<std::size_t>(count));
@@ -28,16 +41,6 @@ torch::Tensor read_pixels(const ImageSource& source, std::span<const std::int64_
 
 bool learns_classes(Family family) {
   return family == Family::kClassifier || family == Family::kJoint;
-}
-
-void check_labels(std::span<const std::int64_t> labels, std::int64_t classes,
-                  const std::string& where) {
-  for (const auto label : labels) {
-    if (label >= 0 && label < classes) continue;
-    throw DataError(where + " has the label " + std::to_string(label) + ", the model " +
-                    std::to_string(classes) +
-                    " classes from 0 on: set model.classes, or number the labels anew");
-  }
 }
 
 torch::Tensor read_labels(const ImageSource& source, std::int64_t first, std::int64_t count,

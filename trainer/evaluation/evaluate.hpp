@@ -35,10 +35,6 @@ struct EvaluationImages {
 [[nodiscard]] torch::Tensor read_labels(const ImageSource& source, std::int64_t first,
                                         std::int64_t count, std::int64_t classes);
 
-/// Of a model with so many classes: the same, of labels at hand.
-void check_labels(std::span<const std::int64_t> labels, std::int64_t classes,
-                  const std::string& where);
-
 /// Reads images [first, first + count) of `source`: [count, C, H, W] u8 on the host.
 [[nodiscard]] torch::Tensor read_pixels(const ImageSource& source, std::int64_t first,
                                         std::int64_t count);
