@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "configs/errors.hpp"
+#include "monitoring/run_name.hpp"
 #include "monitoring/text_file.hpp"
 
 namespace gondola {
@@ -137,13 +138,15 @@ std::string read_token_file(const std::filesystem::path& path) {
 }
 
 void write_targets_json(const std::filesystem::path& run_folder,
-                        const std::vector<ScrapeTarget>& targets) {
+                        const std::vector<ScrapeTarget>& targets, const std::string& ended) {
   auto groups = nlohmann::ordered_json::array();
   for (const auto& target : targets) {
     const bool ipv6 = target.host.find(':') != std::string::npos;
     const auto host = ipv6 ? "[" + target.host + "]" : target.host;
-    groups.push_back({{"targets", {host + ":" + std::to_string(target.port)}},
-                      {"labels", {{"rank", std::to_string(target.rank)}}}});
+    nlohmann::ordered_json labels = {{"run", run_name(run_folder)},
+                                     {"rank", std::to_string(target.rank)}};
+    if (!ended.empty()) labels["ended"] = ended;
+    groups.push_back({{"targets", {host + ":" + std::to_string(target.port)}}, {"labels", labels}});
   }
   const auto folder = run_folder / "prometheus";
   std::error_code error;

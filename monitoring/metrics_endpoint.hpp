@@ -82,9 +82,11 @@ struct ScrapeTarget {
   int rank = 0;
 };
 
-/// Writes <run_folder>/prometheus/targets.json for Prometheus' file_sd_configs, atomically. @throws
-/// IoError
+/// Writes <run_folder>/prometheus/targets.json for Prometheus' file_sd_configs, atomically. Each
+/// target has the labels `run` and `rank`. A run that ended in order says how in `ended`
+/// ("finished", "stopped"), so that endpoints that are gone are told from endpoints that are lost.
+/// @throws IoError
 void write_targets_json(const std::filesystem::path& run_folder,
-                        const std::vector<ScrapeTarget>& targets);
+                        const std::vector<ScrapeTarget>& targets, const std::string& ended = "");
 
 }  // namespace gondola

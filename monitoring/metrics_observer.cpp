@@ -77,8 +77,6 @@ MetricsObserver::MetricsObserver(const RunInfo& info)
       learning_rate_(gauge(registry_, "gondola_learning_rate", "Learning rate.")),
       images_per_second_(gauge(registry_, "gondola_images_per_second",
                                "Images a second over all ranks, since the last logged step.")),
-      checkpoint_time_(gauge(registry_, "gondola_last_checkpoint_timestamp_seconds",
-                             "Unix time at which the last checkpoint was complete.")),
       resident_bytes_(gauge(registry_, "gondola_process_resident_memory_bytes",
                             "Memory of this process that is in RAM.")),
       eval_(BuildGauge()
@@ -89,7 +87,13 @@ MetricsObserver::MetricsObserver(const RunInfo& info)
                          .Name("gondola_step_duration_seconds")
                          .Help("Duration of a step, as the mean since the last logged step.")
                          .Register(registry_)
-                         .Add({}, duration_buckets())) {
+                         .Add({}, duration_buckets())),
+      parts_(BuildGauge()
+                 .Name("gondola_part")
+                 .Help("More means over the last logged batch, by the family of models: accuracy, "
+                       "divergence, ...")
+                 .Register(registry_)),
+      folder_(info.folder) {
   auto& phases = BuildCounter()
                      .Name("gondola_phase_seconds_total")
                      .Help("Where the steps' time went.")
@@ -112,6 +116,39 @@ MetricsObserver::MetricsObserver(const RunInfo& info)
             {"device", info.device},
             {"world_size", std::to_string(info.world_size)}},
            1.0);
+  gauge(registry_, "gondola_start_time_seconds", "Unix time at which this process began to train.")
+      .Set(unix_seconds());
+  gauge(registry_, "gondola_planned_steps", "Global step after which the run ends.")
+      .Set(static_cast<double>(info.planned_steps));
+  if (info.rank == 0) add_gauges_of_the_run();
+}
+
+void MetricsObserver::add_gauges_of_the_run() {
+  slowness_gauges_ =
+      &BuildGauge()
+           .Name("gondola_rank_slowness_ratio")
+           .Help(
+               "A rank's own work in a step (data, inner, outer) over the median of the ranks: "
+               "median of the last logged steps.")
+           .Register(registry_);
+  checkpoint_time_ = &gauge(registry_, "gondola_last_checkpoint_timestamp_seconds",
+                            "Unix time at which the last checkpoint was complete.");
+  if (folder_.empty()) return;
+  available_bytes_ = &gauge(registry_, "gondola_run_folder_available_bytes",
+                            "Room left on the run folder's file system.");
+  file_system_bytes_ = &gauge(registry_, "gondola_run_folder_file_system_bytes",
+                              "Size of the run folder's file system.");
+  measure_file_system();
+}
+
+/// On the training thread, which writes to that file system anyway: one that hangs must not hold
+/// the endpoint's threads.
+void MetricsObserver::measure_file_system() {
+  std::error_code error;
+  const auto space = std::filesystem::space(folder_, error);
+  if (error) return;
+  available_bytes_->Set(static_cast<double>(space.available));
+  file_system_bytes_->Set(static_cast<double>(space.capacity));
 }
 
 void MetricsObserver::on_step(const StepReport& report) {
@@ -136,6 +173,15 @@ void MetricsObserver::on_step(const StepReport& report) {
   }
   for (; steps_since_logged_ > 0; --steps_since_logged_)
     step_duration_.Observe(report.step_seconds);
+  for (const auto& [name, value] : report.parts) parts_.Add({{"part", name}}).Set(value);
+
+  if (available_bytes_ != nullptr) measure_file_system();
+  if (slowness_gauges_ == nullptr) return;
+  slowness_.add(report.rank_phase_seconds);
+  const auto ratios = slowness_.ratios();
+  for (std::size_t rank = 0; rank < ratios.size(); ++rank) {
+    slowness_gauges_->Add({{"rank", std::to_string(rank)}}).Set(ratios[rank]);
+  }
 }
 
 void MetricsObserver::on_eval(const EvalReport& report) {
@@ -147,7 +193,7 @@ void MetricsObserver::on_eval(const EvalReport& report) {
 }
 
 void MetricsObserver::on_checkpoint(const CheckpointReport&) {
-  checkpoint_time_.Set(unix_seconds());
+  if (checkpoint_time_ != nullptr) checkpoint_time_->Set(unix_seconds());
 }
 
 std::vector<prometheus::MetricFamily> MetricsObserver::Collect() const {

@@ -9,21 +9,26 @@
 
 #include <array>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "monitoring/rank_slowness.hpp"
 #include "trainer/step_report.hpp"
 
 namespace gondola {
 
 /// What a scrape says about the run besides numbers: the labels of gondola_run_info.
 struct RunInfo {
-  std::string run;      ///< Name of the run folder.
-  std::string decoder;  ///< "siren", "conv".
-  std::string dataset;  ///< Name of the dataset.
-  std::string device;   ///< "cpu", "cuda".
+  std::string run = {};      ///< Name of the run folder.
+  std::string decoder = {};  ///< "siren", "conv".
+  std::string dataset = {};  ///< Name of the dataset.
+  std::string device = {};   ///< "cpu", "cuda".
   int world_size = 1;
+  int rank = 0;
+  std::int64_t planned_steps = 0;     ///< The global step after which the run ends.
+  std::filesystem::path folder = {};  ///< Whose file system is watched by rank 0; empty: none.
 };
 
 /// The numbers of one rank, as Prometheus collects them (DESIGN.md 9). Reports come from the
@@ -32,7 +37,8 @@ struct RunInfo {
 ///
 /// Counters start at 0 with the process. Phase seconds and step durations come with logged steps
 /// only, as means: each mean counts once for every step since the last logged one, so that totals
-/// are of all steps up to the last logged.
+/// are of all steps up to the last logged. Rank 0 alone has what is of the run and not of a rank:
+/// the slowness of the ranks, checkpoints and the run folder's file system.
 class MetricsObserver final : public StepObserver, public prometheus::Collectable {
  public:
   explicit MetricsObserver(const RunInfo& info);
@@ -45,6 +51,9 @@ class MetricsObserver final : public StepObserver, public prometheus::Collectabl
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
+  void add_gauges_of_the_run();
+  void measure_file_system();
+
   prometheus::Registry registry_;
   prometheus::Counter& steps_;
   prometheus::Counter& images_;
@@ -59,11 +68,17 @@ class MetricsObserver final : public StepObserver, public prometheus::Collectabl
   prometheus::Gauge& latent_norm_;
   prometheus::Gauge& learning_rate_;
   prometheus::Gauge& images_per_second_;
-  prometheus::Gauge& checkpoint_time_;
   prometheus::Gauge& resident_bytes_;
   prometheus::Family<prometheus::Gauge>& eval_;
   prometheus::Histogram& step_duration_;
   std::array<prometheus::Counter*, static_cast<std::size_t>(Phase::kCount)> phase_seconds_{};
+  prometheus::Family<prometheus::Gauge>& parts_;
+  prometheus::Family<prometheus::Gauge>* slowness_gauges_ = nullptr;  ///< Rank 0 only.
+  prometheus::Gauge* checkpoint_time_ = nullptr;  ///< Rank 0 only, as the next two.
+  prometheus::Gauge* available_bytes_ = nullptr;
+  prometheus::Gauge* file_system_bytes_ = nullptr;
+  std::filesystem::path folder_;
+  RankSlowness slowness_;
   std::int64_t steps_since_logged_ = 0;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 
 #include "configs/errors.hpp"
@@ -58,6 +59,16 @@ torch::Tensor as_tensor(const Batch& batch, const ImageShape& shape) {
     return torch::from_blob(const_cast<float*>(batch.values.data()), sizes, torch::kFloat32);
   }
   return torch::from_blob(const_cast<std::uint8_t*>(batch.pixels.data()), sizes, torch::kUInt8);
+}
+
+/// [W, phases] float64: this rank's seconds in its row, zeros in the others', so that the sum over
+/// ranks is a table of all of them.
+torch::Tensor phases_by_rank(const PhaseSeconds& own, const Communicator& control) {
+  const auto phases = static_cast<std::int64_t>(own.size());
+  auto table = torch::zeros({control.size(), phases}, torch::kFloat64);
+  table[control.rank()].copy_(
+      torch::from_blob(const_cast<double*>(own.data()), {phases}, torch::kFloat64));
+  return table;
 }
 
 bool due(std::int64_t step, std::int64_t every) { return every > 0 && step % every == 0; }
@@ -180,9 +191,14 @@ StepReport TrainingLoop::report(const StepResult& result, std::int64_t number, s
   }
   if (!logged) return report;
 
+  const auto steps = static_cast<double>(number - last_logged_step_);
+  report.phase_seconds = timer_.take();
+  for (auto& seconds : report.phase_seconds) seconds /= steps;
+
   std::vector<torch::Tensor> own = {result.sums};
   for (const auto& [name, sum] : result.parts) own.push_back(sum.view({1}));
-  auto sums = torch::cat(own).to(torch::kCPU);
+  const auto by_rank = phases_by_rank(report.phase_seconds, run_.control);
+  auto sums = torch::cat({torch::cat(own).to(torch::kCPU), by_rank.view({-1})});
   run_.control.all_reduce_sum(sums);
   const auto batch = static_cast<double>(run_.config.trainer.batch_size);
   report.loss = sums[0].item<double>() / batch;
@@ -195,11 +211,11 @@ StepReport TrainingLoop::report(const StepResult& result, std::int64_t number, s
   report.gradient_norm = result.gradient_norm.item<double>();
   report.learning_rate = learning_rate_at(run_.config.optimizer, number, total_steps_);
 
-  const auto steps = static_cast<double>(number - last_logged_step_);
+  report.rank_phase_seconds.resize(static_cast<std::size_t>(run_.control.size()));
+  std::memcpy(report.rank_phase_seconds.data(), sums.const_data_ptr<double>() + part,
+              static_cast<std::size_t>(by_rank.nbytes()));
   report.step_seconds = seconds_since_logged_ / steps;
   report.images_per_second = batch / report.step_seconds;
-  report.phase_seconds = timer_.take();
-  for (auto& seconds : report.phase_seconds) seconds /= steps;
   last_logged_step_ = number;
   seconds_since_logged_ = 0;
   return report;

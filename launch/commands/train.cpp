@@ -33,6 +33,7 @@
 #include "monitoring/progress_line.hpp"
 #include "monitoring/report.hpp"
 #include "monitoring/run_log.hpp"
+#include "monitoring/run_name.hpp"
 #include "trainer/checkpoint/checkpoint_file.hpp"
 #include "trainer/checkpoint/checkpoint_folder.hpp"
 #include "trainer/evaluation/evaluate.hpp"
@@ -157,6 +158,11 @@ class Watchers {
   void warn(const std::string& sentence) const { log_.warn(sentence); }
   void info(const std::string& sentence) const { log_.info(sentence); }
 
+  /// Tells Prometheus that the endpoints will be gone because the run is over. On rank 0.
+  void end(const RunFolder& folder, Ending ending) const {
+    write_targets_json(folder.path, targets_, ending == Ending::kFinished ? "finished" : "stopped");
+  }
+
  private:
   void start_endpoint(const RunConfig& config, const RunFolder& folder, const MpiSession& mpi,
                       const CollectiveProgress& progress, Communicator& control,
@@ -166,6 +172,7 @@ class Watchers {
   std::shared_ptr<MetricsObserver> metrics_;
   std::vector<std::shared_ptr<StepObserver>> observers_;
   std::unique_ptr<MetricsEndpoint> endpoint_;
+  std::vector<ScrapeTarget> targets_;  ///< On rank 0: of all ranks.
 };
 
 Watchers::Watchers(const RunConfig& config, const RunFolder& folder, const MpiSession& mpi,
@@ -174,11 +181,14 @@ Watchers::Watchers(const RunConfig& config, const RunFolder& folder, const MpiSe
                    std::int64_t steps)
     : log_(folder.path, mpi.rank()),
       metrics_(std::make_shared<MetricsObserver>(
-          RunInfo{.run = (folder.path / "").parent_path().filename().string(),
+          RunInfo{.run = run_name(folder.path),
                   .decoder = config.model.decoder == DecoderKind::kSiren ? "siren" : "conv",
                   .dataset = config.data.path,
                   .device = binding.device.is_cuda() ? "cuda" : "cpu",
-                  .world_size = mpi.size()})) {
+                  .world_size = mpi.size(),
+                  .rank = mpi.rank(),
+                  .planned_steps = steps,
+                  .folder = folder.path})) {
   observers_.push_back(metrics_);
   if (mpi.rank() == 0) {
     observers_.push_back(std::make_shared<RunLog>(folder.path, start_step));
@@ -218,12 +228,11 @@ void Watchers::start_endpoint(const RunConfig& config, const RunFolder& folder,
   }
   const auto endpoints = gather_endpoints(control, mine);
   if (mpi.rank() == 0) {
-    std::vector<ScrapeTarget> targets;
     for (std::size_t rank = 0; rank < endpoints.size(); ++rank) {
       if (endpoints[rank].port == 0) continue;
-      targets.push_back({endpoints[rank].host, endpoints[rank].port, static_cast<int>(rank)});
+      targets_.push_back({endpoints[rank].host, endpoints[rank].port, static_cast<int>(rank)});
     }
-    write_targets_json(folder.path, targets);
+    write_targets_json(folder.path, targets_);
   }
   watchdog.may_ask(endpoints, token);
 }
@@ -391,6 +400,7 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
   progress.allow_extra_seconds(kRankZeroSeconds);  // for the report
   if (mpi.rank() == 0) {
     write_report(folder.path);
+    watchers.end(folder, ending);
     print_ending(folder, trainee.progress, ending, trainee.model.objective->loss_in_words());
     std::fflush(stdout);
   }

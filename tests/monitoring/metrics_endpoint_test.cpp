@@ -154,10 +154,16 @@ TEST_F(EndpointFiles, a_token_is_the_first_line_of_its_file) {
 }
 
 TEST_F(EndpointFiles, targets_are_in_the_format_of_file_sd) {
-  write_targets_json(folder(), {{"127.0.0.1", 9101, 0}, {"::1", 9102, 1}});
-  EXPECT_EQ(nlohmann::json::parse(read("prometheus/targets.json")), nlohmann::json::parse(R"([
-    {"targets": ["127.0.0.1:9101"], "labels": {"rank": "0"}},
-    {"targets": ["[::1]:9102"], "labels": {"rank": "1"}}])"));
+  write_targets_json(folder() / "first" / "", {{"127.0.0.1", 9101, 0}, {"::1", 9102, 1}});
+  EXPECT_EQ(nlohmann::json::parse(read("first/prometheus/targets.json")), nlohmann::json::parse(R"([
+    {"targets": ["127.0.0.1:9101"], "labels": {"run": "first", "rank": "0"}},
+    {"targets": ["[::1]:9102"], "labels": {"run": "first", "rank": "1"}}])"));
+}
+
+TEST_F(EndpointFiles, targets_of_a_run_that_is_over_say_how_it_ended) {
+  write_targets_json(folder() / "first", {{"127.0.0.1", 9101, 0}}, "stopped");
+  EXPECT_EQ(nlohmann::json::parse(read("first/prometheus/targets.json")), nlohmann::json::parse(R"([
+    {"targets": ["127.0.0.1:9101"], "labels": {"run": "first", "rank": "0", "ended": "stopped"}}])"));
 }
 
 }  // namespace

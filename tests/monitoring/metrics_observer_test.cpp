@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <ctime>
+#include <filesystem>
 #include <map>
 #include <sstream>
 
@@ -97,6 +98,51 @@ TEST(MetricsObserver, skipped_steps_are_counted_as_not_finite) {
   observer.on_step(skipped);
   observer.on_step(step(2));
   EXPECT_EQ(scrape(observer)["gondola_nonfinite_steps_total"], 1);
+}
+
+TEST(MetricsObserver, what_only_some_families_report_is_labelled_by_its_name) {
+  auto observer = new_observer();
+  auto report = logged_step(1);
+  report.parts = {{"accuracy", 0.75}, {"divergence", 2.5}};
+  observer.on_step(report);
+  report.parts = {{"accuracy", 0.5}};
+  observer.on_step(report);
+  auto values = scrape(observer);
+  EXPECT_EQ(values["gondola_part{part=\"accuracy\"}"], 0.5);
+  EXPECT_EQ(values["gondola_part{part=\"divergence\"}"], 2.5);
+}
+
+TEST(MetricsObserver, rank_0_says_how_slow_each_rank_is_and_others_do_not) {
+  auto report = logged_step(1);
+  report.rank_phase_seconds.assign(4, report.phase_seconds);
+  report.rank_phase_seconds[2][static_cast<std::size_t>(Phase::kInner)] += 3.0;  // 1.5 were usual
+  for (const int rank : {0, 1}) {
+    MetricsObserver observer({.run = "runs-1", .world_size = 4, .rank = rank});
+    observer.on_step(report);
+    auto values = scrape(observer);
+    EXPECT_EQ(values.contains("gondola_rank_slowness_ratio{rank=\"0\"}"), rank == 0);
+    if (rank != 0) continue;
+    EXPECT_EQ(values["gondola_rank_slowness_ratio{rank=\"1\"}"], 1.0);
+    EXPECT_EQ(values["gondola_rank_slowness_ratio{rank=\"2\"}"], 3.0);
+  }
+}
+
+TEST(MetricsObserver, rank_0_says_how_much_room_the_run_has) {
+  const auto space = std::filesystem::space(".");
+  MetricsObserver observer({.folder = "."});
+  auto values = scrape(observer);
+  EXPECT_EQ(values["gondola_run_folder_file_system_bytes"], static_cast<double>(space.capacity));
+  EXPECT_GT(values["gondola_run_folder_available_bytes"], 0.0);
+  EXPECT_LE(values["gondola_run_folder_available_bytes"], static_cast<double>(space.capacity));
+  MetricsObserver other({.rank = 1, .folder = "."});
+  EXPECT_FALSE(scrape(other).contains("gondola_run_folder_available_bytes"));
+}
+
+TEST(MetricsObserver, says_since_when_it_runs_and_how_far_it_will) {
+  MetricsObserver observer({.planned_steps = 300});
+  auto values = scrape(observer);
+  EXPECT_EQ(values["gondola_planned_steps"], 300);
+  EXPECT_NEAR(values["gondola_start_time_seconds"], static_cast<double>(std::time(nullptr)), 5.0);
 }
 
 TEST(MetricsObserver, evaluations_are_labelled_by_split_and_metric) {
