@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <utility>
 
 #include "configs/errors.hpp"
@@ -151,6 +152,7 @@ void DatasetWriter::write(Split split, std::int64_t first, std::span<const std::
   }
   const std::int64_t offset = parts.offset_bytes + first * image_bytes();
   write_fully(descriptor_.get(), path_, offset, images);
+  sum_up(parts, images);
   parts.written += count;
   flush_behind(offset + bytes);
 }
@@ -186,7 +188,7 @@ void DatasetWriter::commit(std::span<const SourceFile> sources,
                       std::to_string(state(split).planned) + " images of the " + split_name(split) +
                       " split were found; check the sources");
     }
-    sum_up(state(split));
+    read_checksum(state(split));
   }
   if (!descriptor_.close()) {
     throw IoError("cannot write " + path_ + ": " + std::strerror(errno));
@@ -195,34 +197,49 @@ void DatasetWriter::commit(std::span<const SourceFile> sources,
   target_.commit();
 }
 
-void DatasetWriter::sum_up(SplitState& parts) {
-  constexpr std::int64_t kBlockBytes = 1 << 22;
-  constexpr std::int64_t kPixelsAtOnce = 1 << 16;  // whose squares have a sum below 2^32
-  const std::int64_t plane = plan_.height * plan_.width;
-  Xxh3 checksum;
-  const auto read = [&](std::int64_t first, std::int64_t, std::span<std::uint8_t> block) {
-    read_fully(descriptor_.get(), path_, parts.offset_bytes + first * image_bytes(), block);
-  };
-  const auto add = [&](std::int64_t, std::span<const std::uint8_t> block) {
-    checksum.update(block.data(), block.size());
-    for (const std::uint8_t* pixel = block.data(); pixel != block.data() + block.size();) {
-      std::uint64_t* sum = parts.sums.data();
-      for (std::uint64_t& squares : parts.channel_squares) {
-        for (std::int64_t begin = 0; begin < plane; begin += kPixelsAtOnce) {
-          const std::int64_t pixels = std::min(kPixelsAtOnce, plane - begin);
-          std::uint32_t some_squares = 0;
-          for (std::int64_t i = 0; i < pixels; ++i) {
-            sum[i] += pixel[i];
-            some_squares += static_cast<std::uint32_t>(pixel[i]) * pixel[i];
-          }
-          squares += some_squares;
-          sum += pixels;
-          pixel += pixels;
-        }
+void DatasetWriter::sum_up(SplitState& parts, std::span<const std::uint8_t> images) {
+  constexpr std::size_t kPixelsAtOnce = 1 << 16;  // whose squares have a sum below 2^32
+  constexpr std::size_t kImagesAtOnce = 1 << 16;  // whose sum at a pixel is below 2^32
+  const auto bytes = static_cast<std::size_t>(image_bytes());
+  const auto plane = static_cast<std::size_t>(plan_.height * plan_.width);
+  std::vector<std::uint64_t> squares(parts.channel_squares.size());
+  thread_local std::vector<std::uint32_t> sums;
+  for (std::size_t images_done = 0; !images.empty(); ++images_done) {
+    if (images_done % kImagesAtOnce == 0) sums.assign(bytes, 0);
+    for (std::size_t begin = 0; begin < bytes;) {
+      const std::size_t channel = begin / plane;
+      const std::size_t end = std::min(begin + kPixelsAtOnce, (channel + 1) * plane);
+      std::uint32_t some_squares = 0;
+      for (std::size_t i = begin; i < end; ++i) {
+        sums[i] += images[i];
+        some_squares += static_cast<std::uint32_t>(images[i]) * images[i];
       }
+      squares[channel] += some_squares;
+      begin = end;
     }
-  };
-  for_each_block(parts.planned, image_bytes(), kBlockBytes, read, add);
+    images = images.subspan(bytes);
+    if (images.empty() || (images_done + 1) % kImagesAtOnce == 0) {
+      const std::lock_guard lock(sums_mutex_);
+      std::transform(sums.begin(), sums.end(), parts.sums.begin(), parts.sums.begin(),
+                     std::plus<std::uint64_t>());
+    }
+  }
+  const std::lock_guard lock(sums_mutex_);
+  std::transform(squares.begin(), squares.end(), parts.channel_squares.begin(),
+                 parts.channel_squares.begin(), std::plus<>());
+}
+
+void DatasetWriter::read_checksum(SplitState& parts) {
+  constexpr std::int64_t kBlockBytes = 1 << 20;  // stays in the cache
+  Xxh3 checksum;
+  for_each_block(
+      parts.planned, image_bytes(), kBlockBytes,
+      [&](std::int64_t first, std::int64_t, std::span<std::uint8_t> block) {
+        read_fully(descriptor_.get(), path_, parts.offset_bytes + first * image_bytes(), block);
+      },
+      [&](std::int64_t, std::span<const std::uint8_t> block) {
+        checksum.update(block.data(), block.size());
+      });
   parts.checksum = checksum.hex();
 }
 

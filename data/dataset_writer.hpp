@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -38,7 +39,7 @@ class DatasetWriter {
   /// Any number of threads at once. @throws DataError (places beyond the plan), IoError
   void write(Split split, std::int64_t first, std::span<const std::uint8_t> images);
 
-  /// Finishes the file: reads the images back for their sums, and writes the small parts. The
+  /// Finishes the file: reads the images back for their checksums, and writes the small parts. The
   /// labels are those of the splits for which the plan has them, [N] each.
   /// @throws DataError (fewer images than planned, labels that do not fit), IoError
   void commit(std::span<const SourceFile> sources, std::vector<std::int64_t> train_labels,
@@ -61,7 +62,9 @@ class DatasetWriter {
   /// Starts writing to disk what lies before the byte `end`, where that is much; does not wait.
   void flush_behind(std::int64_t end);
   void accept_labels(Split split, std::vector<std::int64_t> labels);
-  void sum_up(SplitState& parts);
+  /// Thread-safe.
+  void sum_up(SplitState& parts, std::span<const std::uint8_t> images);
+  void read_checksum(SplitState& parts);
   void write_small_parts(std::span<const SourceFile> sources);
   void write_split_parts(hid_t file, Split split, std::vector<std::string>& names,
                          std::vector<std::string>& sums);
@@ -75,6 +78,7 @@ class DatasetWriter {
   AtomicFile target_;
   FileDescriptor descriptor_;
   SplitState splits_[2];
+  std::mutex sums_mutex_;                      ///< Of sums and channel_squares.
   std::atomic<std::int64_t> flush_begun_ = 0;  ///< What lies before is on its way to disk.
 };
 

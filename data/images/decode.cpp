@@ -1,5 +1,9 @@
 #include "data/images/decode.hpp"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #include <algorithm>
 #include <array>
 #include <cassert>
@@ -9,6 +13,7 @@
 #include "configs/errors.hpp"
 #include "data/image_source.hpp"
 #include "data/images/decode_formats.hpp"
+#include "data/images/instruction_set.hpp"
 
 namespace gondola {
 namespace {
@@ -28,6 +33,37 @@ std::string first_bytes(std::span<const std::uint8_t> bytes) {
   }
   return text;
 }
+
+/// pixels [plane, 4] -> out [3, plane] from pixel `first` on.
+void split(const std::uint8_t* pixels, std::size_t first, std::size_t plane, std::uint8_t* out) {
+  for (std::size_t i = first; i < plane; ++i) {
+    for (std::size_t channel = 0; channel < 3; ++channel) {
+      out[channel * plane + i] = pixels[4 * i + channel];
+    }
+  }
+}
+
+#if defined(__x86_64__)
+[[gnu::target("avx2")]] void split_avx2(const std::uint8_t* pixels, std::size_t plane,
+                                        std::uint8_t* out) {
+  const __m256i by_colour = _mm256_broadcastsi128_si256(
+      _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+  const __m256i together = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  std::size_t i = 0;
+  for (; i + 8 <= plane; i += 8) {
+    const __m256i some = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(pixels + 4 * i));
+    const __m256i planes =
+        _mm256_permutevar8x32_epi32(_mm256_shuffle_epi8(some, by_colour), together);
+    const __m128i red_green = _mm256_castsi256_si128(planes);
+    const __m128i blue = _mm256_extracti128_si256(planes, 1);
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(out + i), red_green);
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(out + plane + i),
+                     _mm_unpackhi_epi64(red_green, red_green));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(out + 2 * plane + i), blue);
+  }
+  split(pixels, i, plane, out);
+}
+#endif
 
 }  // namespace
 
@@ -75,15 +111,13 @@ PlanarImage make_image(std::int64_t channels, std::int64_t height, std::int64_t 
 void split_planes(std::span<const std::uint8_t> pixels, PlanarImage& image) {
   const auto plane = static_cast<std::size_t>(image.height * image.width);
   assert(image.channels == 3 && pixels.size() == 4 * plane);
-  std::uint8_t* red = image.pixels.data();
-  std::uint8_t* green = red + plane;
-  std::uint8_t* blue = green + plane;
-  const std::uint8_t* pixel = pixels.data();
-  for (std::size_t i = 0; i < plane; ++i) {
-    red[i] = pixel[4 * i];
-    green[i] = pixel[4 * i + 1];
-    blue[i] = pixel[4 * i + 2];
+#if defined(__x86_64__)
+  if (instruction_set() != InstructionSet::kBase) {
+    split_avx2(pixels.data(), plane, image.pixels.data());
+    return;
   }
+#endif
+  split(pixels.data(), 0, plane, image.pixels.data());
 }
 
 }  // namespace gondola

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <new>
+#include <vector>
 
 #include "data/images/decode_formats.hpp"
 
@@ -82,18 +83,18 @@ PlanarImage decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& 
   constexpr double kLeastBits = 1.0 / 64;
   PlanarImage image = make_image(grey ? 1 : 3, height, width, kLeastBits, bytes.size(), name);
   const std::size_t pixels = static_cast<std::size_t>(image.height * image.width);
-  std::unique_ptr<std::uint8_t[]> interleaved;
+  thread_local std::vector<std::uint8_t> interleaved;
   if (!grey) {
-    interleaved = std::make_unique_for_overwrite<std::uint8_t[]>(4 * pixels);
+    interleaved.resize(4 * pixels);
   }
   // What the library only warns of has left a part of the picture grey.
   const int flags = TJFLAG_STOPONWARNING | TJFLAG_LIMITSCANS;
-  if (::tjDecompress2(handle, bytes.data(), length, grey ? image.pixels.data() : interleaved.get(),
+  if (::tjDecompress2(handle, bytes.data(), length, grey ? image.pixels.data() : interleaved.data(),
                       width, /*pitch=*/0, height, grey ? TJPF_GRAY : TJPF_RGBX, flags) != 0) {
     refuse_damage(name);
   }
   if (!grey) {
-    split_planes(std::span(interleaved.get(), 4 * pixels), image);
+    split_planes(interleaved, image);
   }
   return image;
 }

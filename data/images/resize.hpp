@@ -1,9 +1,10 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
+
+#include "data/images/instruction_set.hpp"
 
 namespace gondola {
 
@@ -22,35 +23,32 @@ enum class Filter {
 /// always began with the rows). Immutable: any number of threads may share one.
 class Resizer {
  public:
-  /// REQUIRES sizes of at least 1.
+  /// REQUIRES sizes of at least 1. What comes out does not depend on the instructions.
   Resizer(Filter filter, std::int64_t height, std::int64_t width, std::int64_t new_height,
-          std::int64_t new_width);
+          std::int64_t new_width, InstructionSet instructions = instruction_set());
 
   /// input [planes, height, width] -> output [planes, new_height, new_width].
   /// REQUIRES spans of those sizes.
   void resize(std::span<const std::uint8_t> input, std::span<std::uint8_t> output) const;
 
-  /// The weights of two neighbouring inputs in fractions of 2^22: upper * 2^11 + lower.
-  struct WeightPair {
-    std::array<std::int16_t, 2> upper{}, lower{};
-  };
-
  private:
   /// Weights of one axis: output i sums inputs first[i] .. first[i]+taps[i]-1.
   struct Axis {
-    std::int64_t inputs = 0, outputs = 0, most_pairs = 0;
+    std::int64_t inputs = 0, outputs = 0, most_taps = 0;
     std::vector<std::int64_t> first, taps;  ///< [outputs]
-    std::vector<WeightPair> weights;        ///< [outputs, most_pairs], those of an output sum to 1.
+    std::vector<std::int32_t> weights;      ///< [outputs, most_taps] in fractions of 2^22; the sum
+                                            ///< over an output's is 1.
   };
 
   [[nodiscard]] static Axis make_axis(Filter filter, std::int64_t inputs, std::int64_t outputs);
-  static void resize_rows(const Axis& axis, std::int64_t rows, const std::uint8_t* in,
-                          std::uint8_t* out);
-  static void resize_columns(const Axis& axis, std::int64_t columns, const std::uint8_t* in,
-                             std::uint8_t* out);
-  static void resize_few_columns(const Axis& axis, std::int64_t columns, const std::uint8_t* in,
-                                 std::uint8_t* out);
+  void resize_rows(const Axis& axis, std::int64_t rows, const std::uint8_t* in,
+                   std::uint8_t* out) const;
+  void resize_columns(const Axis& axis, std::int64_t columns, const std::uint8_t* in,
+                      std::uint8_t* out) const;
+  void resize_few_columns(const Axis& axis, std::int64_t columns, const std::uint8_t* in,
+                          std::uint8_t* out) const;
 
+  InstructionSet instructions_;
   Axis vertical_, horizontal_;
 };
 

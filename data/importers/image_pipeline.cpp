@@ -93,13 +93,13 @@ class ImageQueue {
 
 void run_pipeline(ImportSource& source, std::int64_t jobs, std::int64_t most,
                   const std::function<bool(ImportPlace)>& wanted,
-                  const std::function<void(const RawImage&)>& process) {
+                  const std::function<void(std::span<const RawImage>)>& process) {
   assert(jobs >= 1);
   ImageQueue queue;
   const auto work = [&] {
     try {
       for (auto images = queue.pop(); !images.empty(); images = queue.pop()) {
-        for (const RawImage& image : images) process(image);
+        process(images);
       }
     } catch (...) {
       queue.fail(std::current_exception());

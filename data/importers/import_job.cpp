@@ -212,14 +212,16 @@ class Job {
     std::vector<std::pair<ImportPlace, std::string>> bad;
     run_pipeline(
         source_, options_.jobs, /*most=*/0, [](ImportPlace) { return true; },
-        [&](const RawImage& raw) {
-          try {
-            (void)fit_.apply(source_.decode(raw));
-          } catch (const DataError& error) {
-            const std::lock_guard lock(mutex);
-            bad.emplace_back(raw.place, error.what());
+        [&](std::span<const RawImage> images) {
+          for (const RawImage& raw : images) {
+            try {
+              (void)fit_.apply(source_.decode(raw));
+            } catch (const DataError& error) {
+              const std::lock_guard lock(mutex);
+              bad.emplace_back(raw.place, error.what());
+            }
+            progress.add(1);
           }
-          progress.add(1);
         });
     progress.finish();
     std::sort(bad.begin(), bad.end(), [](const auto& a, const auto& b) {
@@ -297,10 +299,7 @@ class Job {
           const auto target = plan_->target(place);
           return target && !output_of(*target).kept;
         },
-        [&](const RawImage& raw) {
-          import_image(raw);
-          progress.add(1);
-        });
+        [&](std::span<const RawImage> images) { import_images(images, progress); });
     for (const auto& output : outputs_) {
       if (!output->kept && output->missing > 0) {
         throw DataError(std::to_string(output->missing) + " images of " + output->plan.path +
@@ -310,15 +309,40 @@ class Job {
     progress.finish();
   }
 
-  void import_image(const RawImage& raw) {
-    const PlanarImage image = fit_.apply(source_.decode(raw));
-    require_shape(raw, shape_of(image));
-    const auto target = plan_->target(raw.place).value();
-    OutputFile& output = output_of(target);
-    const auto& range = output.plan.ranges[static_cast<std::size_t>(target.split)];
-    writer_of(output, shape_of(image))
-        .write(target.split, target.index - range.first, image.pixels);
-    if (--output.missing == 0) finish(output);
+  /// Unpacks images and writes those at one go that follow each other in a file.
+  void import_images(std::span<const RawImage> images, Progress& progress) {
+    constexpr std::size_t kMostBytes = 1 << 20;
+    thread_local std::vector<std::uint8_t> pixels;
+    pixels.clear();
+    ImportPlace first{};
+    Shape shape{};
+    std::int64_t count = 0;
+    const auto write = [&] {
+      if (count == 0) return;
+      OutputFile& output = output_of(first);
+      const auto& range = output.plan.ranges[static_cast<std::size_t>(first.split)];
+      writer_of(output, shape).write(first.split, first.index - range.first, pixels);
+      if ((output.missing -= count) == 0) finish(output);
+      pixels.clear();
+      count = 0;
+    };
+    for (const RawImage& raw : images) {
+      const PlanarImage image = fit_.apply(source_.decode(raw));
+      progress.add(1);
+      require_shape(raw, shape_of(image));
+      const auto place = plan_->target(raw.place).value();
+      const bool follows = count > 0 && place.split == first.split &&
+                           place.index == first.index + count &&
+                           &output_of(place) == &output_of(first);
+      if (!follows || pixels.size() >= kMostBytes) {
+        write();
+        first = place;
+        shape = shape_of(image);
+      }
+      pixels.insert(pixels.end(), image.pixels.begin(), image.pixels.end());
+      ++count;
+    }
+    write();
   }
 
   void require_shape(const RawImage& raw, const Shape& shape) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -99,6 +100,25 @@ TEST(Resize, every_filter_gives_what_pillow_gives) {
     }
   }
   EXPECT_EQ(cases, 40);
+}
+
+TEST(Resize, every_instruction_set_gives_the_same) {
+  std::minstd_rand random(1);
+  for (const auto& [name, filter] : kFilters) {
+    for (const auto& [height, width, new_height, new_width] :
+         {std::array{150, 170, 70, 90}, {33, 40, 64, 128}, {16, 31, 47, 15}, {74, 74, 64, 64}}) {
+      std::vector<std::uint8_t> input(static_cast<std::size_t>(3 * height * width));
+      for (auto& value : input) value = static_cast<std::uint8_t>(random() >> 8);
+      std::vector<std::vector<std::uint8_t>> outputs;
+      for (const auto set :
+           {InstructionSet::kBase, InstructionSet::kAvx2, InstructionSet::kAvx512}) {
+        if (set > instruction_set()) continue;  // not of this processor
+        outputs.emplace_back(static_cast<std::size_t>(3 * new_height * new_width));
+        Resizer(filter, height, width, new_height, new_width, set).resize(input, outputs.back());
+      }
+      EXPECT_THAT(outputs, Each(outputs.front())) << name << " to " << new_height;
+    }
+  }
 }
 
 TEST(Resize, threads_share_a_resizer) {
