@@ -1,0 +1,105 @@
+"""The product's alerts in a real Prometheus on real runs: a slow rank, a killed one, a run that
+ends, one without trouble."""
+
+import os
+import signal
+import threading
+import time
+import unittest
+
+from served import ServedTest, need
+from training import DECODERS, TINY, saw
+
+# Steps of some ten milliseconds, logged every dozen: each logged mean holds several of the pauses
+# below.
+OPTIONS = {**TINY, **DECODERS["siren"], "model.hidden": 64, "model.layers": 3, "trainer.batch_size": 64,
+           "trainer.precision": "float32", "trainer.steps": 1000000, "monitoring.log_every": 20}
+FOR_SECONDS = 10  # that a condition must hold in these tests; see quick_rules
+
+
+class Pauses:
+    """Makes a process slow without code in the product: stopped for 200 ms, over and over."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        try:
+            while not self.over.wait(0.1):
+                os.kill(self.pid, signal.SIGSTOP)
+                self.over.wait(0.2)
+                os.kill(self.pid, signal.SIGCONT)
+        except ProcessLookupError:
+            pass
+
+    def end(self):
+        self.over.set()
+        self.thread.join()
+
+
+class AlertsTest(ServedTest):
+    @classmethod
+    def setUpClass(cls):
+        need("prometheus")
+
+    def start_run(self, ranks=4, *options):
+        training = self.start(ranks, OPTIONS, *options)
+        training.wait_for_step(100)
+        return training
+
+    def test_a_slow_rank_is_named_and_nothing_else_fires(self):
+        training = self.start_run()
+        server = self.serve(training.run, rules=self.quick_rules(FOR_SECONDS))
+        pauses = Pauses(training.pids[2])
+        self.addCleanup(pauses.end)
+        server.wait_for(server.alerts, 90)
+        # Long enough for others that came with it to fire as well.
+        last = time.monotonic() + 2 * FOR_SECONDS
+        while time.monotonic() < last:
+            self.assertEqual(server.alerts(), {("GondolaStraggler", "run", "2")})
+            time.sleep(1)
+        ratios = {s["metric"]["rank"]: float(s["value"][1]) for s in server.query("gondola:rank_slowness_ratio")}
+        saw("slowness " + ", ".join(f"rank {rank} {ratio:.2f}" for rank, ratio in sorted(ratios.items())))
+        # It is over when the rank is as fast as the others again.
+        pauses.end()
+        server.wait_for(lambda: not server.alerts(), 90)
+
+    def test_a_killed_rank_is_a_lost_endpoint_and_nothing_else(self):
+        training = self.start_run()
+        server = self.serve(training.run, rules=self.quick_rules(FOR_SECONDS))
+        server.wait_for(lambda: len(server.query('up{run="run"} == 1')) == 4, 30)
+        training.signal(3, signal.SIGKILL)
+        lost = server.wait_for(server.alerts, 60)
+        self.assertLessEqual(lost, {("GondolaEndpointLost", "run", str(rank)) for rank in range(4)})
+        server.wait_for(lambda: ("GondolaEndpointLost", "run", "3") in server.alerts(), 30)
+        time.sleep(FOR_SECONDS)
+        self.assertEqual({alert for alert, _, _ in server.alerts()}, {"GondolaEndpointLost"})
+
+    def test_a_run_without_trouble_fires_nothing_and_neither_does_its_end(self):
+        training = self.start_run()
+        server = self.serve(training.run, rules=self.quick_rules(FOR_SECONDS))
+        server.wait_for(lambda: len(server.query('up{run="run"} == 1')) == 4, 30)
+        seconds = float(os.environ.get("GONDOLA_HEALTHY_SECONDS", 40))
+        pending = set()
+        last = time.monotonic() + seconds
+        while time.monotonic() < last:
+            self.assertEqual(server.alerts(), set())
+            pending |= server.alerts("pending")
+            time.sleep(1)
+        saw(f"nothing fired in {seconds:.0f} s; pending for a while: {sorted(pending)}")
+        training.process.send_signal(signal.SIGUSR1)  # a checkpoint, and the end
+        code, _ = training.end()
+        self.assertEqual(code, 75)
+        server.wait_for(lambda: not server.query('up{ended=""}'), 30)
+        last = time.monotonic() + 2 * FOR_SECONDS
+        while time.monotonic() < last:
+            self.assertEqual(server.alerts(), set())
+            time.sleep(1)
+        self.assertEqual(len(server.query('up{ended="stopped"} == 0')), 4)
+
+
+if __name__ == "__main__":
+    unittest.main()
