@@ -241,28 +241,50 @@ TEST_P(EachDecoder, several_steps_are_single_steps_repeated) {
 }
 
 TEST_P(EachDecoder, a_given_origin_of_zero_gives_the_latents_of_no_given_origin) {
-  const auto without = encode(*decoder, config.latent, input_of(images));
+  const auto without = encode(*decoder, config.latent, input_of(images), Graph::kKeep);
   auto input = input_of(images);
   input.origin = torch::zeros_like(without.latents);
-  const auto with = encode(*decoder, config.latent, input);
+  const auto with = encode(*decoder, config.latent, input, Graph::kKeep);
   EXPECT_LE(relative_error(with.latents, without.latents), 1e-11);
   EXPECT_LE(relative_error(with.inner_loss, without.inner_loss), 1e-12);
 }
 
+TEST_P(EachDecoder, an_encoding_without_graph_follows_the_weights_and_the_mean_image) {
+  const auto agree = [&] {
+    const auto kept = encode(*decoder, config.latent, input_of(images), Graph::kKeep).latents;
+    const auto dropped = encode(*decoder, config.latent, input_of(images), Graph::kDrop).latents;
+    EXPECT_LE(relative_error(dropped, kept), 1e-12);
+    return dropped.clone();
+  };
+  const auto first = agree();
+  move_parameters(*decoder, 0.01, 77);
+  const auto moved = agree();
+  EXPECT_GE(relative_error(moved, first), 1e-4);
+  {
+    const at::NoGradGuard no_grad;
+    decoder->parameters()[0].mul_(1.01);
+  }
+  EXPECT_GE(relative_error(agree(), moved), 1e-6);
+  images = images * 0.5;  // another batch, with another mean image
+  (void)agree();
+}
+
 TEST_P(EachDecoder, encode_is_the_same_however_the_batch_is_split) {
   // Coupled images share the mean image and the count of the whole batch.
-  const auto whole = encode(*decoder, config.latent, input_of(images));
-  std::vector<torch::Tensor> latents, losses;
+  const auto whole = encode(*decoder, config.latent, input_of(images), Graph::kKeep);
+  std::vector<torch::Tensor> latents, losses, without_graph;
   for (const auto& [first, count] : {std::pair{0, 1}, {1, 0}, {1, 3}, {4, 1}}) {
     auto input = input_of(images);
     input.images = images.narrow(0, first, count);
-    const auto part = encode(*decoder, config.latent, input);
+    const auto part = encode(*decoder, config.latent, input, Graph::kKeep);
     EXPECT_EQ(part.latents.size(0), count);
+    without_graph.push_back(encode(*decoder, config.latent, input, Graph::kDrop).latents);
     latents.push_back(part.latents);
     losses.push_back(part.inner_loss);
   }
   EXPECT_LE(relative_error(torch::cat(latents), whole.latents), 1e-13);
   EXPECT_LE(relative_error(torch::cat(losses), whole.inner_loss), 1e-13);
+  EXPECT_LE(relative_error(torch::cat(without_graph), whole.latents), 1e-13);
 }
 
 INSTANTIATE_TEST_SUITE_P(LatentEncoder, EachDecoder,

@@ -126,30 +126,79 @@ ConvDecoder::OriginPass ConvDecoder::run_at_origin(std::int64_t global_images, c
   return result;
 }
 
+/// What deviations from the batch mean are multiplied with at one layer: the activation's slope and
+/// batch norm as a constant scaling. [1, C, H, W]
+torch::Tensor ConvDecoder::scaling(const OriginLayer& layer) const {
+  return activation_.backward(layer.scale.expand_as(layer.activated), layer.activated);
+}
+
+/// d loss / d z of deviations d loss / d a_L [B, C, H, W], a_L the values under the last sigmoid.
+torch::Tensor ConvDecoder::gradients_of_deviations(const OriginPass& origin,
+                                                   torch::Tensor deviation) const {
+  for (std::size_t i = plan_.size() - 1; i > 0; --i) {
+    deviation = down(deviation, i) * scaling(origin.layers[i - 1]);
+  }
+  return down(deviation, 0).flatten(1);  // [B, k s s]
+}
+
+/// The same of their mean [1, C, H, W], through batch norm's whole backward pass.
+torch::Tensor ConvDecoder::gradient_of_mean(const OriginPass& origin, torch::Tensor mean) const {
+  for (std::size_t i = plan_.size() - 1; i > 0; --i) {
+    const auto& layer = origin.layers[i - 1];
+    mean = activation_.backward(down(mean, i), layer.activated);
+    mean = (mean - pixel_mean(mean) - layer.normalised * pixel_mean(mean * layer.normalised)) *
+           layer.scale;
+  }
+  return down(mean, 0).flatten(1);  // [1, k s s]
+}
+
+/// J = d a_L / d z for one image under constant scalings, one tangent for each latent value:
+/// [k s s, C, H, W].
+torch::Tensor ConvDecoder::jacobian(const OriginPass& origin) const {
+  const auto channels = plan_.front().in;
+  const auto values = channels * spatial_ * spatial_;
+  auto x = torch::eye(values, weight(0).options().requires_grad(false))
+               .view({values, channels, spatial_, spatial_});
+  for (std::size_t i = 0; i + 1 < plan_.size(); ++i) {
+    x = up(x, i, {}) * scaling(origin.layers[i]);
+  }
+  return up(x, plan_.size() - 1, {});
+}
+
+/// With the slope s of the sigmoid: M = -2 (s J)^T, and c holds what the mean image gives.
+OriginMap ConvDecoder::origin_map(const torch::Tensor& mean_image) {
+  const at::NoGradGuard no_grad;
+  const auto origin = run_at_origin(/*global_images=*/1, {});
+  const auto slope = at::sigmoid_backward(torch::ones_like(origin.image), origin.image);
+  const auto matrix = (jacobian(origin) * slope).flatten(1).mul_(-2);  // [k s s, C H W]
+  const auto of_mean = gradient_of_mean(origin, (origin.image - mean_image) * 2 * slope);
+  const auto offset = of_mean.squeeze(0).to(torch::kFloat64) -
+                      matrix.to(torch::kFloat64).mv(mean_image.flatten().to(torch::kFloat64));
+  return {.matrix = matrix, .offset = offset.to(matrix.options())};
+}
+
 OriginGradient ConvDecoder::gradient_at_origin(const torch::Tensor& images,
                                                const torch::Tensor& mean_image,
                                                std::int64_t global_images, const Pass& pass) {
   TORCH_CHECK(couples_images(pass.normalisation),
               "without batch statistics images are independent");
-  const auto origin = run_at_origin(global_images, pass);
-  const auto slope = at::sigmoid_backward(torch::ones_like(origin.image), origin.image);
-
-  auto deviation = (mean_image - images) * 2 * slope;   // [B, C, H, W]
-  auto mean = (origin.image - mean_image) * 2 * slope;  // [1, C, H, W]
-  for (std::size_t i = plan_.size() - 1; i > 0; --i) {
-    const auto& layer = origin.layers[i - 1];
-    const auto scaling = activation_.backward(layer.scale.expand_as(layer.activated),
-                                              layer.activated);  // [1, C, H, W]
-    deviation = down(deviation, i) * scaling;
-    mean = activation_.backward(down(mean, i), layer.activated);
-    mean = (mean - pixel_mean(mean) - layer.normalised * pixel_mean(mean * layer.normalised)) *
-           layer.scale;
-  }
-  const auto gradient = down(deviation, 0) + down(mean, 0);  // [B, k, s, s]
   auto shape = latent_shape();
   shape.insert(shape.begin(), images.size(0));
+  if (encodes_only(pass)) {
+    const auto& map = map_.get(parameters(), mean_image, [&] { return origin_map(mean_image); });
+    return {.gradient = map(images, {}).view(shape), .loss = {}};
+  }
+  const auto origin = run_at_origin(global_images, pass);
+  const auto slope = at::sigmoid_backward(torch::ones_like(origin.image), origin.image);
+  const auto deviation = (mean_image - images) * 2;  // [B, C, H, W]
+  const auto of_mean = gradient_of_mean(origin, (origin.image - mean_image) * 2 * slope);
+  const bool tangents = c10::multiply_integers(latent_shape()) < global_images;
+  const auto of_deviations =
+      tangents ? deviation.flatten(1).mm((jacobian(origin) * slope).flatten(1).t())
+               : gradients_of_deviations(origin, deviation * slope);
   const auto residual = origin.image.detach() - images;
-  return {.gradient = gradient.view(shape), .loss = residual.square().flatten(1).sum(1)};
+  return {.gradient = (of_deviations + of_mean).view(shape),
+          .loss = residual.square().flatten(1).sum(1)};
 }
 
 }  // namespace gondola

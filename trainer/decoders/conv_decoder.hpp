@@ -9,6 +9,7 @@
 #include "configs/run_config.hpp"
 #include "trainer/decoders/conv_plan.hpp"
 #include "trainer/decoders/decoder.hpp"
+#include "trainer/decoders/origin_map.hpp"
 #include "trainer/layers/activation.hpp"
 #include "trainer/layers/batch_norm.hpp"
 #include "trainer/parallel/communicator.hpp"
@@ -36,7 +37,10 @@ class ConvDecoder final : public Decoder {
 
   /// At z = 0 all images have the same activations, so batch statistics are one image's spatial
   /// statistics and the reverse pass splits: deviations from the batch mean see batch norm as a
-  /// constant scaling, the mean sees the full backward pass of one image. Values come from one
+  /// constant scaling, the mean sees the full backward pass of one image. Deviations take either
+  /// one reverse pass each or, where a latent has fewer values than the batch images, one tangent
+  /// for each of these values and a product. Outside training, where weights stay, an OriginMap;
+  /// without the loss then. Values come from one
   /// image computed on every rank alike: a constant channel gives exactly 0 on every rank, and an
   /// activation's kink falls the same way everywhere.
   [[nodiscard]] OriginGradient gradient_at_origin(const torch::Tensor& images,
@@ -60,13 +64,20 @@ class ConvDecoder final : public Decoder {
                                  const torch::Tensor& bias) const;
   [[nodiscard]] torch::Tensor down(const torch::Tensor& gradient, std::size_t layer) const;
   [[nodiscard]] OriginPass run_at_origin(std::int64_t global_images, const Pass& pass);
+  [[nodiscard]] torch::Tensor scaling(const OriginLayer& layer) const;
+  [[nodiscard]] torch::Tensor gradients_of_deviations(const OriginPass& origin,
+                                                      torch::Tensor deviation) const;
+  [[nodiscard]] torch::Tensor gradient_of_mean(const OriginPass& origin, torch::Tensor mean) const;
+  [[nodiscard]] torch::Tensor jacobian(const OriginPass& origin) const;
+  [[nodiscard]] OriginMap origin_map(const torch::Tensor& mean_image);
 
   std::vector<ConvLayer> plan_;
   std::int64_t spatial_;
   Precision precision_;
   Activation activation_;
   std::vector<std::size_t> convolutions_;  ///< First parameter of each: weight, then bias.
-  std::vector<BatchNorm> norms_;           ///< Behind each but the last; empty without batch norm.
+  OriginMapCache map_;
+  std::vector<BatchNorm> norms_;  ///< Behind each but the last; empty without batch norm.
 };
 
 }  // namespace gondola

@@ -15,10 +15,8 @@ torch::Tensor SirenPlain::decode(const SirenLayers& layers, const torch::Tensor&
   return linear(x, layers.weights.back(), layers.biases.back(), precision_);
 }
 
-SirenPlain::Origin SirenPlain::gradient_at_origin(const SirenLayers& layers,
-                                                  const torch::Tensor& points,
-                                                  const torch::Tensor& target,
-                                                  torch::ScalarType sum_dtype) const {
+SirenPlain::OriginPass SirenPlain::pass_at_origin(const SirenLayers& layers,
+                                                  const torch::Tensor& points) const {
   // Forward at z = 0; the pre-activations of every hidden layer are kept.
   std::vector<torch::Tensor> sums = {
       linear(points, layers.of_points(), layers.biases[0], precision_)};  // [N, h]
@@ -36,7 +34,14 @@ SirenPlain::Origin SirenPlain::gradient_at_origin(const SirenLayers& layers,
     slope = activation_.backward(linear(slope, layers.weights[layer].t(), {}, precision_),
                                  sums[layer - 1].unsqueeze(0));
   }
+  return {.values = values, .slope = slope};
+}
 
+SirenPlain::Origin SirenPlain::gradient_at_origin(const SirenLayers& layers,
+                                                  const torch::Tensor& points,
+                                                  const torch::Tensor& target,
+                                                  torch::ScalarType sum_dtype) const {
+  const auto [values, slope] = pass_at_origin(layers, points);
   const auto residual = values.t().unsqueeze(0) - target;  // [B, C, N]
   const auto product = [&](const torch::Tensor& x, const torch::Tensor& matrix) {
     return sum_dtype == x.scalar_type() ? linear(x, matrix.t(), {}, precision_)

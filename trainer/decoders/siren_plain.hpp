@@ -22,6 +22,14 @@ class SirenPlain {
   [[nodiscard]] torch::Tensor decode(const SirenLayers& layers, const torch::Tensor& points,
                                      const torch::Tensor& latents) const;
 
+  /// The pass that all images share at z = 0.
+  struct OriginPass {
+    torch::Tensor values;  ///< F0 [N, C]
+    torch::Tensor slope;   ///< d F / d a_0 [C, N, h]
+  };
+  [[nodiscard]] OriginPass pass_at_origin(const SirenLayers& layers,
+                                          const torch::Tensor& points) const;
+
   struct Origin {
     torch::Tensor gradient;  ///< [B, k]
     torch::Tensor loss;      ///< [B], detached.
