@@ -54,6 +54,8 @@ std::string Option::expectation() const {
       return "true or false";
     case OptionType::kText:
       return "text on one line";
+    case OptionType::kCoordinates:
+      return "full, or uniform:M, stratified:M or sobol:M for M pixels, 1 or more";
     case OptionType::kChoice:
       return "one of " + (auto_word.empty() ? "" : auto_word + ", ") + joined(choices);
     case OptionType::kWholeNumber:

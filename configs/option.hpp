@@ -10,7 +10,7 @@
 
 namespace gondola {
 
-enum class OptionType { kWholeNumber, kNumber, kFlag, kText, kChoice };
+enum class OptionType { kWholeNumber, kNumber, kFlag, kText, kChoice, kCoordinates };
 
 /// Whether a run may be resumed with another value.
 enum class OnResume { kMustAgree, kMayDiffer };

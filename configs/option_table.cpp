@@ -207,6 +207,21 @@ void add_model_and_latent(std::vector<Option>& options) {
               between(1, 1000000), "steps"});
   latent.add("search_rate", &L::search_rate, kMustAgree,
              {"glo: learning rate of those steps.", above(0)});
+
+  using C = CoordinatesSection;
+  SectionRows coordinates(options, "coordinates", &RunConfig::coordinates);
+  coordinates.add("inner", &C::inner, kMustAgree,
+                  {"siren: pixels at which a training step encodes: all (full), or M drawn anew in "
+                   "each step and weighted: without replacement (uniform:M), one in each of M "
+                   "equal rectangles (stratified:M), or of a scrambled Sobol sequence (sobol:M)."});
+  coordinates.add("outer", &C::outer, kMustAgree,
+                  {"siren: pixels at which a training step decodes, likewise; evaluations see all "
+                   "of them."});
+  coordinates.add(
+      "spread_every", &C::spread_every, kMayDiffer,
+      {"Steps between measurements of how much the gradient varies with the drawn pixels, each of "
+       "which costs three steps; 0: never.",
+       at_least(0), "steps"});
 }
 
 void add_trainer_and_optimizer(std::vector<Option>& options) {
@@ -260,6 +275,10 @@ void add_parallel_and_checkpoint(std::vector<Option>& options) {
   parallel.add("threads", &P::threads, kMayDiffer,
                {"Compute threads of a rank; auto: its share of the node's cores.", between(0, 4096),
                 "threads", "auto"});
+  parallel.add("coordinate_ranks", &P::coordinate_ranks, kMayDiffer,
+               {"siren: ranks that work on the same images, each at its part of the coordinates: "
+                "for images so large that a batch has fewer of them than there are ranks.",
+                between(1, 65536), "ranks"});
   parallel.add("expect_world", &P::expect_world, kMayDiffer,
                {"Refuse any other number of ranks; 0: any number will do.", at_least(0), "ranks"});
   parallel.add("timeout_seconds", &P::timeout_seconds, kMayDiffer,

@@ -22,6 +22,8 @@ std::string placeholder(const Option& option) {
       return "true|false";
     case OptionType::kText:
       return "TEXT";
+    case OptionType::kCoordinates:
+      return "full|SAMPLER:M";
     case OptionType::kChoice:
       break;
   }

@@ -82,6 +82,26 @@ struct LatentSection {
   double search_rate = 0.05;  ///< glo: their learning rate.
 };
 
+enum class CoordinateSampler {
+  kFull,        ///< Every pixel.
+  kUniform,     ///< Pixels drawn without replacement.
+  kStratified,  ///< One in each of equal rectangles.
+  kSobol,       ///< A scrambled Sobol sequence, rounded to pixels.
+};
+
+/// Which pixels a pass of an implicit model sees: `full`, or `SAMPLER:COUNT`.
+struct CoordinateSet {
+  CoordinateSampler sampler = CoordinateSampler::kFull;
+  std::int64_t count = 0;  ///< M, pixels drawn; 0 for the full grid.
+  bool operator==(const CoordinateSet&) const = default;
+};
+
+struct CoordinatesSection {
+  CoordinateSet inner;              ///< Of the passes that encode.
+  CoordinateSet outer;              ///< Of all others.
+  std::int64_t spread_every = 100;  ///< Steps between measurements of the estimate's spread.
+};
+
 /// Who multiplies float32 matrices on the CPU.
 enum class Matmul { kAten, kOneDnn };
 enum class Precision { kFloat64, kFloat32, kTf32, kBf16 };
@@ -114,10 +134,11 @@ enum class DeviceKind { kAuto, kCpu, kCuda };
 struct ParallelSection {
   DeviceKind device = DeviceKind::kAuto;
   std::int64_t threads = 0;  ///< Compute threads of a rank; 0: auto, its share of the node's cores.
-  std::int64_t expect_world = 0;    ///< Refuse any other number of ranks; 0: any.
-  double timeout_seconds = 300.0;   ///< A collective older than this ends the run with 76.
-  std::int64_t check_every = 1000;  ///< Steps between replica checks; 0: never.
-  bool deterministic = false;       ///< Bit-identical weights between runs on CUDA (CPU always is).
+  std::int64_t coordinate_ranks = 1;  ///< siren: ranks that share an image's coordinates.
+  std::int64_t expect_world = 0;      ///< Refuse any other number of ranks; 0: any.
+  double timeout_seconds = 300.0;     ///< A collective older than this ends the run with 76.
+  std::int64_t check_every = 1000;    ///< Steps between replica checks; 0: never.
+  bool deterministic = false;  ///< Bit-identical weights between runs on CUDA (CPU always is).
 };
 
 struct CheckpointSection {
@@ -161,6 +182,7 @@ struct RunConfig {
   DataSection data;
   ModelSection model;
   LatentSection latent;
+  CoordinatesSection coordinates;
   TrainerSection trainer;
   OptimizerSection optimizer;
   ParallelSection parallel;

@@ -1,7 +1,11 @@
 #include "configs/validate_config.hpp"
 
+#include <string_view>
+#include <utility>
+
 #include "configs/errors.hpp"
 #include "configs/option_table.hpp"
+#include "configs/strata.hpp"
 
 namespace gondola {
 namespace {
@@ -112,6 +116,45 @@ void add_latent_problems(const RunConfig& config, std::vector<std::string>& prob
   }
 }
 
+void add_coordinate_problems(const RunConfig& config, std::vector<std::string>& problems) {
+  const auto drawn = [](const CoordinateSet& set) {
+    return set.sampler != CoordinateSampler::kFull;
+  };
+  const auto& inner = config.coordinates.inner;
+  const auto& outer = config.coordinates.outer;
+  const bool siren = config.model.decoder == DecoderKind::kSiren;
+  for (const auto* name : {"coordinates.inner", "coordinates.outer"}) {
+    const bool is_inner = std::string_view(name) == "coordinates.inner";
+    if (!drawn(is_inner ? inner : outer)) continue;
+    if (!siren) {
+      problems.push_back(shown(config, name) +
+                         " is for model.decoder = siren; a convolutional decoder makes whole "
+                         "images: set it to full");
+    } else if (is_inner && config.model.family == Family::kGlo) {
+      problems.push_back(shown(config, name) +
+                         " has no effect with model.family = glo, which has no inner pass: set it "
+                         "to full");
+    } else if (!is_inner && config.model.family == Family::kClassifier) {
+      problems.push_back(shown(config, name) +
+                         " has no effect with model.family = classifier, which decodes nothing: "
+                         "set it to full");
+    }
+  }
+}
+
+void add_coordinate_rank_problems(const RunConfig& config, std::vector<std::string>& problems) {
+  if (config.parallel.coordinate_ranks == 1) return;
+  const auto named = shown(config, "parallel.coordinate_ranks");
+  if (config.model.decoder != DecoderKind::kSiren) {
+    problems.push_back(named +
+                       " is for model.decoder = siren; a convolutional decoder makes whole images: "
+                       "set it to 1");
+  } else if (config.model.family != Family::kGon && config.model.family != Family::kTranslation) {
+    problems.push_back(named + " does not go with " + shown(config, "model.family") +
+                       ", whose loss is not a sum over coordinates alone: set it to 1");
+  }
+}
+
 bool has_encoder_network(Family family) {
   return family == Family::kAutoencoder || family == Family::kTiedAutoencoder ||
          family == Family::kVae;
@@ -185,6 +228,8 @@ std::vector<std::string> contradictions_of(const RunConfig& config) {
   add_length_problems(config, problems);
   add_batch_problems(config, problems);
   add_latent_problems(config, problems);
+  add_coordinate_problems(config, problems);
+  add_coordinate_rank_problems(config, problems);
   add_matmul_problems(config, problems);
   add_family_problems(config, problems);
   return problems;
@@ -204,6 +249,13 @@ void check_image_size(const RunConfig& config, std::int64_t channels, std::int64
   if (channels < 1 || height < 1 || width < 1) {
     throw ConfigError("no decoder makes images of size " + size + " (" +
                       shown(config, "data.path") + "): every side must be at least 1");
+  }
+  for (const auto& [name, set] : {std::pair("coordinates.inner", config.coordinates.inner),
+                                  std::pair("coordinates.outer", config.coordinates.outer)}) {
+    const auto problem = coordinate_set_problem(set, height, width);
+    if (!problem.empty()) {
+      throw ConfigError(shown(config, name) + problem + " (" + shown(config, "data.path") + ")");
+    }
   }
   if (config.model.decoder != DecoderKind::kConv) return;
 
@@ -231,10 +283,19 @@ void check_world(const RunConfig& config, std::int64_t world_size) {
                      ": start it with mpirun -n " + std::to_string(expected) +
                      " (under Slurm srun --mpi=pmix), or correct the option");
   }
-  if (config.trainer.batch_size < world_size) {
+  const auto sharers = config.parallel.coordinate_ranks;
+  if (world_size % sharers != 0) {
+    throw ConfigError(shown(config, "parallel.coordinate_ranks") + " does not divide the " + ranks +
+                      " into groups of as many: start a multiple of it, or set it to a divisor");
+  }
+  if (config.trainer.batch_size < world_size / sharers) {
     throw ConfigError(shown(config, "trainer.batch_size") + " is smaller than the " + ranks +
-                      ": start at most " + std::to_string(config.trainer.batch_size) +
-                      ", or raise trainer.batch_size");
+                      (sharers > 1 ? " in groups of " + std::to_string(sharers) : "") +
+                      ": start at most " + std::to_string(config.trainer.batch_size * sharers) +
+                      ", or raise trainer.batch_size" +
+                      (config.model.decoder == DecoderKind::kSiren
+                           ? ", or have ranks share images with parallel.coordinate_ranks"
+                           : ""));
   }
 }
 

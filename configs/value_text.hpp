@@ -29,6 +29,9 @@ inline std::vector<std::string> names_of(LatentUpdate) { return {"gradient", "de
 inline std::vector<std::string> names_of(LatentPath) {
   return {"auto", "shared_origin", "double_backward"};
 }
+inline std::vector<std::string> names_of(CoordinateSampler) {
+  return {"full", "uniform", "stratified", "sobol"};
+}
 inline std::vector<std::string> names_of(Matmul) { return {"aten", "onednn"}; }
 inline std::vector<std::string> names_of(Precision) {
   return {"float64", "float32", "tf32", "bf16"};
@@ -46,6 +49,10 @@ template <typename Value>
     return value;
   } else if constexpr (std::is_same_v<Value, bool>) {
     return value ? "true" : "false";
+  } else if constexpr (std::is_same_v<Value, CoordinateSet>) {
+    const auto sampler = to_text(value.sampler);
+    return value.sampler == CoordinateSampler::kFull ? sampler
+                                                     : sampler + ":" + to_text(value.count);
   } else {
     std::array<char, 40> digits{};
     return {digits.data(), std::to_chars(digits.begin(), digits.end(), value).ptr};
@@ -67,6 +74,14 @@ template <typename Value>
   } else if constexpr (std::is_same_v<Value, bool>) {
     if (text != "true" && text != "false") return false;
     value = text == "true";
+  } else if constexpr (std::is_same_v<Value, CoordinateSet>) {
+    CoordinateSet set;
+    const auto colon = text.find(':');
+    const bool counted = colon != std::string_view::npos;
+    if (!from_text(text.substr(0, colon), set.sampler)) return false;
+    if (counted == (set.sampler == CoordinateSampler::kFull)) return false;
+    if (counted && (!from_text(text.substr(colon + 1), set.count) || set.count < 1)) return false;
+    value = set;
   } else {
     Value number{};
     const auto end = text.data() + text.size();
@@ -82,6 +97,7 @@ constexpr OptionType option_type_of() {
   if constexpr (std::is_enum_v<Value>) return OptionType::kChoice;
   if constexpr (std::is_same_v<Value, std::string>) return OptionType::kText;
   if constexpr (std::is_same_v<Value, bool>) return OptionType::kFlag;
+  if constexpr (std::is_same_v<Value, CoordinateSet>) return OptionType::kCoordinates;
   if constexpr (std::is_integral_v<Value>) return OptionType::kWholeNumber;
   return OptionType::kNumber;
 }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "configs/errors.hpp"
+#include "data/pixel_values.hpp"
 
 namespace gondola {
 
@@ -56,11 +57,12 @@ BatchLoader::BatchLoader(const ImageSource& source, const LoaderOptions& options
       options_(options),
       order_(options.shuffle, options.block_images, options.seed, source.images()),
       slice_(slice_of(options.batch_size, options.rank, options.world)),
-      batch_stride_(static_cast<std::int64_t>(AlignedBytes::rounded_up(static_cast<std::size_t>(
-          slice_.size() * source.image_bytes() * bytes_of(options.pixels))))),
-      group_batches_(
-          batches_in_a_group(slice_.size() * source.image_bytes(), options.reader_threads)),
-      piece_images_(piece_size(slice_.size() * group_batches_, source.image_bytes())),
+      image_values_(options.pick.count > 0 ? source.channels() * options.pick.count
+                                           : source.image_bytes()),
+      batch_stride_(static_cast<std::int64_t>(AlignedBytes::rounded_up(
+          static_cast<std::size_t>(slice_.size() * image_values_ * bytes_of(options.pixels))))),
+      group_batches_(batches_in_a_group(slice_.size() * image_values_, options.reader_threads)),
+      piece_images_(piece_size(slice_.size() * group_batches_, image_values_)),
       batches_per_epoch_(source.images() / options.batch_size) {
   assert(options.batch_size >= 1 && options.reader_threads >= 0 && options.prefetch_batches >= 1);
   require_a_batch(source, options.batch_size);
@@ -149,7 +151,7 @@ Batch BatchLoader::next() {
   batch.first_position = batch.cursor.batch * options_.batch_size + slice_.begin;
   batch.images = slice_.size();
   const auto images = static_cast<std::size_t>(slice_.size());
-  const auto values = images * static_cast<std::size_t>(source_.image_bytes());
+  const auto values = images * static_cast<std::size_t>(image_values_);
   const std::byte* const pixels =
       group.pixels.data() + index * static_cast<std::size_t>(batch_stride_);
   if (options_.pixels == PixelForm::kValues) {
@@ -306,13 +308,22 @@ void BatchLoader::read_part(Group& group, std::int64_t batch, Piece part) const 
   const auto ids = std::span(group.ids).subspan(place, count);
   order_.fill(cursor.epoch, cursor.batch * options_.batch_size + slice_.begin + part.begin, ids);
 
-  const auto values = static_cast<std::size_t>(source_.image_bytes());
+  const auto values = static_cast<std::size_t>(image_values_);
   std::byte* const memory = group.pixels.data() + batch * batch_stride_ +
-                            part.begin * source_.image_bytes() * bytes_of(options_.pixels);
-  if (options_.pixels == PixelForm::kValues) {
-    source_.read_values(ids, {reinterpret_cast<float*>(memory), count * values});
+                            part.begin * image_values_ * bytes_of(options_.pixels);
+  const std::span as_bytes(reinterpret_cast<std::uint8_t*>(memory), count * values);
+  const std::span as_values(reinterpret_cast<float*>(memory), count * values);
+  const bool picks = options_.pick.count > 0;
+  if (picks && options_.pixels == PixelForm::kValues) {
+    std::vector<std::uint8_t> picked(count * values);
+    source_.pick(ids, options_.pick.of(cursor), picked);
+    bytes_to_values(picked, as_values);
+  } else if (picks) {
+    source_.pick(ids, options_.pick.of(cursor), as_bytes);
+  } else if (options_.pixels == PixelForm::kValues) {
+    source_.read_values(ids, as_values);
   } else {
-    source_.read(ids, {reinterpret_cast<std::uint8_t*>(memory), count * values});
+    source_.read(ids, as_bytes);
   }
   if (!group.labels.empty()) {
     std::transform(ids.begin(), ids.end(),

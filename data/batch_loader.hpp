@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <span>
 #include <thread>
@@ -28,7 +29,8 @@ struct Batch {
   Cursor cursor;                    ///< Of this batch.
   std::int64_t first_position = 0;  ///< Position in the epoch's order of this rank's first image.
   std::int64_t images = 0;          ///< Of this rank; may be 0.
-  std::span<const std::uint8_t> pixels;  ///< [images, C, H, W]; empty under PixelForm::kValues.
+  /// [images, C, H, W], or [images, C, K] of picked pixels; empty under PixelForm::kValues.
+  std::span<const std::uint8_t> pixels;
   std::span<const float> values;         ///< The same divided by 255; empty under kBytes.
   std::span<const std::int64_t> ids;     ///< Global image ids, [images].
   std::span<const std::int64_t> labels;  ///< [images], or empty where the dataset has none.
@@ -38,6 +40,12 @@ struct Batch {
 enum class PixelForm {
   kBytes,   ///< As stored: a quarter of the memory, for a device that converts them itself.
   kValues,  ///< float32 in [0, 1], converted as they are read.
+};
+
+/// Reads only some pixels of each image: all batches as many, each its own.
+struct PixelPick {
+  std::int64_t count = 0;                               ///< K; 0: whole images are read.
+  std::function<std::vector<std::int64_t>(Cursor)> of;  ///< Row-major pixels [K]; any thread calls.
 };
 
 struct LoaderOptions {
@@ -50,6 +58,7 @@ struct LoaderOptions {
   std::int64_t reader_threads = 2;    ///< That read ahead; 0: next() reads what it hands out.
   std::int64_t prefetch_batches = 2;  ///< Read ahead of the batch in use, at the least; from 1 on.
   PixelForm pixels = PixelForm::kBytes;
+  PixelPick pick{};
   std::int64_t node_ranks = 1;  ///< Ranks on this node: what they read, its disk cache keeps.
 };
 
@@ -129,6 +138,7 @@ class BatchLoader {
   const LoaderOptions options_;
   const SampleOrder order_;
   const Slice slice_;
+  const std::int64_t image_values_;  ///< That are read of an image.
   const std::int64_t batch_stride_;  ///< Bytes of one batch in memory, on whole cache lines.
   const std::int64_t group_batches_;
   const std::int64_t piece_images_;

@@ -63,4 +63,13 @@ void ImageCache::read_values(std::span<const std::int64_t> ids, std::span<float>
       });
 }
 
+void ImageCache::pick(std::span<const std::int64_t> ids, std::span<const std::int64_t> pixels,
+                      std::span<std::uint8_t> out) const {
+  check_pick(ids, pixels, out.size());
+  const auto picked = static_cast<std::size_t>(channels()) * pixels.size();
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    pick_of_image(memory_.bytes().data() + ids[i] * image_bytes(), pixels, out.data() + i * picked);
+  }
+}
+
 }  // namespace gondola

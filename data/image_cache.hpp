@@ -27,6 +27,8 @@ class ImageCache final : public ImageSource {
 
   void read(std::span<const std::int64_t> ids, std::span<std::uint8_t> out) const override;
   void read_values(std::span<const std::int64_t> ids, std::span<float> out) const override;
+  void pick(std::span<const std::int64_t> ids, std::span<const std::int64_t> pixels,
+            std::span<std::uint8_t> out) const override;
 
  private:
   std::unique_ptr<ImageSource> source_;  ///< Null once finished.

@@ -20,18 +20,54 @@ std::int64_t ImageSource::label(std::int64_t id) const {
   return info_.labels[static_cast<std::size_t>(id)];
 }
 
-void ImageSource::check_read(std::span<const std::int64_t> ids, std::size_t out_values) const {
-  const auto wanted = ids.size() * static_cast<std::size_t>(image_bytes());
-  if (out_values != wanted) {
+void ImageSource::check_buffer(std::span<const std::int64_t> ids, std::size_t wanted,
+                               std::size_t given) const {
+  if (given != wanted) {
     throw DataError("reading " + std::to_string(ids.size()) + " images of " + info_.name +
                     " needs a buffer of " + std::to_string(wanted) + " bytes, not " +
-                    std::to_string(out_values));
+                    std::to_string(given));
   }
   for (const std::int64_t id : ids) {
     if (id < 0 || id >= info_.images) {
       throw DataError(info_.name + " has no image " + std::to_string(id) +
                       "; its images are 0 to " + std::to_string(info_.images - 1));
     }
+  }
+}
+
+void ImageSource::check_read(std::span<const std::int64_t> ids, std::size_t out_values) const {
+  check_buffer(ids, ids.size() * static_cast<std::size_t>(image_bytes()), out_values);
+}
+
+void ImageSource::check_pick(std::span<const std::int64_t> ids,
+                             std::span<const std::int64_t> pixels, std::size_t out_values) const {
+  check_buffer(ids, ids.size() * static_cast<std::size_t>(channels()) * pixels.size(), out_values);
+  const auto outside = std::find_if(pixels.begin(), pixels.end(), [this](std::int64_t pixel) {
+    return pixel < 0 || pixel >= height() * width();
+  });
+  if (outside != pixels.end()) {
+    throw DataError("the images of " + info_.name + " have no pixel " + std::to_string(*outside) +
+                    "; their pixels are 0 to " + std::to_string(height() * width() - 1));
+  }
+}
+
+void ImageSource::pick_of_image(const std::uint8_t* image, std::span<const std::int64_t> pixels,
+                                std::uint8_t* out) const {
+  for (std::int64_t channel = 0; channel < channels(); ++channel) {
+    const std::uint8_t* const plane = image + channel * height() * width();
+    for (const std::int64_t pixel : pixels) *out++ = plane[pixel];
+  }
+}
+
+void ImageSource::pick(std::span<const std::int64_t> ids, std::span<const std::int64_t> pixels,
+                       std::span<std::uint8_t> out) const {
+  check_pick(ids, pixels, out.size());
+  const auto picked = static_cast<std::size_t>(channels()) * pixels.size();
+  thread_local std::vector<std::uint8_t> image;
+  image.resize(static_cast<std::size_t>(image_bytes()));
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    read(ids.subspan(i, 1), image);
+    pick_of_image(image.data(), pixels, out.data() + i * picked);
   }
 }
 

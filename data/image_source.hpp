@@ -54,6 +54,12 @@ class ImageSource {
   /// @throws as read()
   virtual void read_values(std::span<const std::int64_t> ids, std::span<float> out) const;
 
+  /// Of each of the images only the row-major `pixels`, in that order and in all channels: `out`
+  /// [ids.size(), C, pixels.size()]. Thread-safe. @throws as read(), and DataError for a pixel
+  /// outside 0..H*W-1
+  virtual void pick(std::span<const std::int64_t> ids, std::span<const std::int64_t> pixels,
+                    std::span<std::uint8_t> out) const;
+
   /// Images first..first+images-1 will be read soon: storage may begin to fetch them. Thread-safe.
   virtual void expect(std::int64_t first, std::int64_t images) const;
 
@@ -89,8 +95,15 @@ class ImageSource {
 
   /// Holds the arguments of read() against the source. @throws DataError
   void check_read(std::span<const std::int64_t> ids, std::size_t out_values) const;
+  /// Those of pick(). @throws DataError
+  void check_pick(std::span<const std::int64_t> ids, std::span<const std::int64_t> pixels,
+                  std::size_t out_values) const;
+  /// The pixels of one image [C, H, W] -> out [C, pixels.size()].
+  void pick_of_image(const std::uint8_t* image, std::span<const std::int64_t> pixels,
+                     std::uint8_t* out) const;
 
  private:
+  void check_buffer(std::span<const std::int64_t> ids, std::size_t wanted, std::size_t given) const;
   SourceInfo info_;
 };
 

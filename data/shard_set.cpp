@@ -215,6 +215,19 @@ void ShardSet::read_values(std::span<const std::int64_t> ids, std::span<float> o
   });
 }
 
+void ShardSet::pick(std::span<const std::int64_t> ids, std::span<const std::int64_t> pixels,
+                    std::span<std::uint8_t> out) const {
+  check_pick(ids, pixels, out.size());
+  if (!use_mapping(ids.size())) {
+    ImageSource::pick(ids, pixels, out);
+    return;
+  }
+  const auto picked = static_cast<std::size_t>(channels()) * pixels.size();
+  gather(ids, [&](std::size_t i, const std::uint8_t* image) {
+    pick_of_image(image, pixels, out.data() + i * picked);
+  });
+}
+
 void ShardSet::expect(std::int64_t first, std::int64_t images) const {
   const std::int64_t end = first + images;
   while (first < end) {

@@ -40,6 +40,8 @@ class ShardSet final : public ImageSource {
 
   void read(std::span<const std::int64_t> ids, std::span<std::uint8_t> out) const override;
   void read_values(std::span<const std::int64_t> ids, std::span<float> out) const override;
+  void pick(std::span<const std::int64_t> ids, std::span<const std::int64_t> pixels,
+            std::span<std::uint8_t> out) const override;
   void expect(std::int64_t first, std::int64_t images) const override;
   [[nodiscard]] ImageStorage storage() const override;
   void forget() const override;

@@ -21,6 +21,31 @@ std::string count(std::int64_t value, const std::string& noun) {
   return std::to_string(value) + " " + noun + (value == 1 ? "" : "s");
 }
 
+/// Where every pass has drawn coordinates, only these are read.
+std::int64_t bytes_read_of_an_image(const RunConfig& config, const ImageSource& train) {
+  const auto drawn = [](const CoordinateSet& set) { return set.count > 0; };
+  const auto& inner = config.coordinates.inner;
+  const auto& outer = config.coordinates.outer;
+  return drawn(inner) && drawn(outer) ? train.channels() * (inner.count + outer.count)
+                                      : train.image_bytes();
+}
+
+/// A line for coordinates that are drawn or shared; none otherwise.
+std::vector<std::string> coordinate_lines(const RunConfig& config, const ImageSource& train) {
+  const auto sharers = config.parallel.coordinate_ranks;
+  std::string line;
+  if (config.coordinates.inner.count > 0 || config.coordinates.outer.count > 0) {
+    line = "inner " + value_of(config, "coordinates.inner") + ", outer " +
+           value_of(config, "coordinates.outer") + " of " +
+           count(train.height() * train.width(), "pixel");
+  }
+  if (sharers > 1) {
+    line += (line.empty() ? "" : ", ") + std::to_string(sharers) + " ranks share each image";
+  }
+  if (line.empty()) return {};
+  return {"coordinates  " + line};
+}
+
 }  // namespace
 
 std::vector<std::string> plan_lines(const RunConfig& config, const ImageSource& train,
@@ -31,7 +56,8 @@ std::vector<std::string> plan_lines(const RunConfig& config, const ImageSource& 
   const auto& latent = config.latent;
   const auto batches = train.images() / config.trainer.batch_size;
   const auto own_batch_bytes =
-      static_cast<double>(config.trainer.batch_size * train.image_bytes()) / world;
+      static_cast<double>(config.trainer.batch_size * bytes_read_of_an_image(config, train)) /
+      world;
   // Weights, gradient, two moments; the batches read ahead and the one in use.
   const auto bytes = 4 * static_cast<double>(parameters.nbytes()) +
                      static_cast<double>(config.data.prefetch_batches + 1) * own_batch_bytes;
@@ -47,19 +73,23 @@ std::vector<std::string> plan_lines(const RunConfig& config, const ImageSource& 
           ? "conv decoder, " + count(model.filters, "filter") + ", batch norm " +
                 option("model.batch_norm")
           : "siren decoder " + std::to_string(model.layers) + "x" + std::to_string(model.hidden);
-  return {"data         " + data,
-          "model        " + family + decoder + ", " + option("model.activation") + ", " +
-              count(parameters.numel(), "parameter"),
-          "latent       " + count(latent.size * latent.spatial * latent.spatial, "value") + ", " +
-              count(latent.steps, "inner step") + (latent.detach ? " (detached)" : "") +
-              ", step size " + number(latent.step_size) + ", " +
-              path_in_words(config, {train.channels(), train.height(), train.width()}),
-          "training     " + count(total_steps(config.trainer, batches), "step") + " of " +
-              count(config.trainer.batch_size, "image") + " (" + count(batches, "step") +
-              " an epoch), " + option("trainer.precision") + ", learning rate " +
-              number(config.optimizer.learning_rate) + ", seed " + std::to_string(config.run.seed),
-          "world        " + count(world, "rank") + ", " + binding + " each, " +
-              number(bytes / 1e6, 3) + " MB of weights, moments and batches a rank"};
+  std::vector<std::string> lines = {
+      "data         " + data,
+      "model        " + family + decoder + ", " + option("model.activation") + ", " +
+          count(parameters.numel(), "parameter"),
+      "latent       " + count(latent.size * latent.spatial * latent.spatial, "value") + ", " +
+          count(latent.steps, "inner step") + (latent.detach ? " (detached)" : "") +
+          ", step size " + number(latent.step_size) + ", " +
+          path_in_words(config, {train.channels(), train.height(), train.width()}),
+      "training     " + count(total_steps(config.trainer, batches), "step") + " of " +
+          count(config.trainer.batch_size, "image") + " (" + count(batches, "step") +
+          " an epoch), " + option("trainer.precision") + ", learning rate " +
+          number(config.optimizer.learning_rate) + ", seed " + std::to_string(config.run.seed),
+      "world        " + count(world, "rank") + ", " + binding + " each, " + number(bytes / 1e6, 3) +
+          " MB of weights, moments and batches a rank"};
+  const auto coordinates = coordinate_lines(config, train);
+  lines.insert(lines.begin() + 3, coordinates.begin(), coordinates.end());
+  return lines;
 }
 
 }  // namespace gondola

@@ -121,7 +121,8 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape) {
   std::int64_t number = 0;
   const auto run_own = [&] {
     return timed([&] {
-      (void)step.run({.pixels = pixels, .ids = ids}, ++number, config.optimizer.learning_rate)
+      (void)step
+          .run({.view = {.pixels = pixels}, .ids = ids}, ++number, config.optimizer.learning_rate)
           .sums.sum()
           .item<double>();
     });

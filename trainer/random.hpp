@@ -13,4 +13,8 @@ namespace gondola {
 [[nodiscard]] at::Generator keyed_generator(std::uint64_t seed, std::string_view purpose,
                                             std::uint64_t index = 0, std::uint64_t id = 0);
 
+/// A number of that stream's key, for what draws by itself: another for another key.
+[[nodiscard]] std::uint64_t keyed_number(std::uint64_t seed, std::string_view purpose,
+                                         std::uint64_t index = 0, std::uint64_t id = 0);
+
 }  // namespace gondola

@@ -8,6 +8,20 @@
 #include "trainer/model.hpp"
 
 namespace gondola {
+namespace {
+
+/// The relative spread of independent estimates g_i of the gradient, i = 1 ... n: the mean of
+/// |g_i - g|^2 is estimated by the sample variance s^2, |g|^2 by |mean|^2 - s^2 / n. 0-dim.
+torch::Tensor spread_of(const std::vector<torch::Tensor>& estimates) {
+  const auto all = torch::stack(estimates).to(torch::kFloat64);  // [n, P]
+  const auto n = static_cast<double>(estimates.size());
+  const auto mean = all.mean(0);
+  const auto variance = (all - mean).square().sum() / (n - 1);
+  const auto square = mean.square().sum() - variance / n;
+  return (variance / square.clamp_min(1e-300)).sqrt();
+}
+
+}  // namespace
 
 TrainStep::TrainStep(const RunConfig& config, TrainedState state, Communicator& communicator,
                      PhaseTimer& timer)
@@ -43,9 +57,13 @@ std::int64_t TrainStep::batch_norm_images(std::int64_t own) const {
 
 /// Forward and backward of one (part of a) batch; gradients add up in the flat buffer, sums in the
 /// result.
-void TrainStep::accumulate_gradient(const ObjectiveBatch& batch, StepResult& result) {
-  const auto losses =
-      state_.objective.losses(batch, {.inner = {}, .outer = {.record = &statistics_}}, &timer_);
+void TrainStep::accumulate_gradient(const ObjectiveBatch& batch, const StepCoordinates& coordinates,
+                                    StepResult& result) {
+  const auto losses = state_.objective.losses(
+      batch,
+      {.inner = {.coordinates = coordinates.inner_or_grid()},
+       .outer = {.coordinates = coordinates.outer_or_grid(), .record = &statistics_}},
+      &timer_);
   losses.outer.sum().backward();
   const at::NoGradGuard no_grad;
   const auto sum = [](const torch::Tensor& values) { return values.sum(torch::kFloat64); };
@@ -81,31 +99,35 @@ void TrainStep::update(StepResult& result, double learning_rate) {
   }
 }
 
-StepResult TrainStep::run(const StepInput& input, std::int64_t step, double learning_rate) {
-  auto& parameters = state_.decoder.parameters();
-  const auto& flat = parameters.flat();
-  const auto device = flat.device();
-
-  timer_.enter(Phase::kData);
-  const auto on_device = input.pixels.to(device, /*non_blocking=*/true);
+ObjectiveBatch TrainStep::batch_of(const StepInput& input, const StepView& view) {
+  const auto device = state_.decoder.parameters().flat().device();
+  const auto on_device = view.pixels.to(device, /*non_blocking=*/true);
   ObjectiveBatch batch;
   batch.images = values_of(on_device);
-  if (input.target_pixels.defined()) batch.targets = values_of(input.target_pixels);
+  if (view.target_pixels.defined()) batch.targets = values_of(view.target_pixels);
   if (input.labels.defined()) batch.labels = input.labels.to(device, /*non_blocking=*/true);
-  batch.global_images = batch_norm_images(input.pixels.size(0));
+  batch.global_images = batch_norm_images(view.pixels.size(0));
   if (state_.decoder.couples_images(Normalisation::kBatch)) {
     batch.mean_image = batch_mean(on_device);
   }
   batch.global_ids = input.global_ids;
   batch.first = input.first;
+  return batch;
+}
 
+/// The gradient of the sum over the global batch, into the flat buffer of every rank.
+void TrainStep::make_gradient(const StepInput& input, const StepView& view, std::int64_t step,
+                              StepResult& result) {
+  auto& parameters = state_.decoder.parameters();
+  const auto& flat = parameters.flat();
+  timer_.enter(Phase::kData);
+  const auto batch = batch_of(input, view);
   parameters.zero_gradient();
   statistics_.clear();
-  StepResult result;
   result.sums = torch::zeros({3}, flat.options().dtype(torch::kFloat64));
   const auto parts = config_.trainer.accumulate;
   for (std::int64_t i = 0; i < parts; ++i) {
-    const auto images = input.pixels.size(0);
+    const auto images = view.pixels.size(0);
     const auto first = images * i / parts;
     const auto count = images * (i + 1) / parts - first;
     ObjectiveBatch part = batch;
@@ -118,14 +140,30 @@ StepResult TrainStep::run(const StepInput& input, std::int64_t step, double lear
         state_.decoder.latent_shape(),
         input.ids.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)),
         config_.run.seed, /*prefix=*/"", step, flat.options());
-    accumulate_gradient(part, result);
+    accumulate_gradient(part, view.coordinates, result);
   }
-
   if (communicator_.size() > 1) {
     timer_.enter(Phase::kWait);
     communicator_.barrier();
     timer_.enter(Phase::kAllReduce);
-    result.bytes_reduced = reducer_.reduce(parameters.flat_gradient());
+    result.bytes_reduced += reducer_.reduce(parameters.flat_gradient());
+  }
+}
+
+StepResult TrainStep::run(const StepInput& input, std::int64_t step, double learning_rate) {
+  const auto& gradient = state_.decoder.parameters().flat_gradient();
+  StepResult result;
+  std::vector<torch::Tensor> estimates;
+  for (const auto& view : input.others) {
+    make_gradient(input, view, step, result);
+    estimates.push_back(gradient.clone());
+  }
+  result.parts.clear();
+  make_gradient(input, input.view, step, result);
+  if (!estimates.empty()) {
+    const at::NoGradGuard no_grad;
+    estimates.push_back(gradient);
+    result.spread = spread_of(estimates);
   }
   timer_.enter(Phase::kOptimizer);
   update(result, learning_rate);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "configs/run_config.hpp"
+#include "trainer/coordinates/coordinate_draws.hpp"
 #include "trainer/decoders/decoder.hpp"
 #include "trainer/objectives/objective.hpp"
 #include "trainer/optimizer/flat_adam.hpp"
@@ -26,12 +27,20 @@ struct TrainedState {
   torch::Tensor& average;  ///< Exponential moving average of the flat weights [P], or undefined.
 };
 
+/// What the passes of a step see of their images.
+struct StepView {
+  torch::Tensor pixels;           ///< [B, C, H, W] u8, or float32, these divided by 255; or, of
+                                  ///< images read in part, [B, C, K] as values_at() takes them.
+  torch::Tensor target_pixels{};  ///< As pixels: translation only.
+  StepCoordinates coordinates{};
+};
+
 /// This rank's part of a global batch, on the host or the device. B images; may be 0.
 struct StepInput {
-  torch::Tensor pixels;                    ///< [B, C, H, W] u8, or float32, these divided by 255.
+  StepView view;                           ///< What is trained with.
+  std::vector<StepView> others{};          ///< More draws of coordinates, to measure the spread.
   std::span<const std::int64_t> ids{};     ///< Global image ids, [B]: they key what is random.
   torch::Tensor labels{};                  ///< [B] int64, where the family learns classes.
-  torch::Tensor target_pixels{};           ///< As pixels: translation only.
   std::vector<std::int64_t> global_ids{};  ///< Of the whole global batch; glo only.
   std::int64_t first = 0;                  ///< Where this rank's images begin among them.
 };
@@ -42,6 +51,7 @@ struct StepResult {
   torch::Tensor sums;  ///< [3] float64: outer loss, inner loss, squared norms of the latents.
   std::map<std::string, torch::Tensor> parts;  ///< Losses::parts summed, 0-dim float64 each.
   torch::Tensor gradient_norm;  ///< 0-dim: norm of the mean gradient, the same on all ranks.
+  torch::Tensor spread;         ///< 0-dim, or undefined where no other draws were given.
   torch::Tensor skipped;        ///< 0-dim float32: 1 when the update was skipped as non-finite.
   std::int64_t bytes_reduced = 0;
 };
@@ -59,7 +69,11 @@ class TrainStep {
   [[nodiscard]] torch::Tensor batch_mean(const torch::Tensor& pixels);
   [[nodiscard]] std::int64_t batch_norm_images(std::int64_t own) const;
   [[nodiscard]] torch::Tensor values_of(const torch::Tensor& pixels) const;
-  void accumulate_gradient(const ObjectiveBatch& batch, StepResult& result);
+  [[nodiscard]] ObjectiveBatch batch_of(const StepInput& input, const StepView& view);
+  void make_gradient(const StepInput& input, const StepView& view, std::int64_t step,
+                     StepResult& result);
+  void accumulate_gradient(const ObjectiveBatch& batch, const StepCoordinates& coordinates,
+                           StepResult& result);
   void update(StepResult& result, double learning_rate);
 
   const RunConfig& config_;

@@ -20,6 +20,7 @@ namespace gondola {
 namespace {
 
 constexpr std::int64_t kSampleImages = 32;  // pictures in a grid
+constexpr std::int64_t kSampleSide = 512;   // longest side of a picture, in pixels
 constexpr std::int64_t kMostSkippedInARow = 20;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -33,18 +34,34 @@ PixelForm pixel_form(const torch::Tensor& parameters, const DeviceCache* cache) 
   return as_values ? PixelForm::kValues : PixelForm::kBytes;
 }
 
-LoaderOptions loader_options(const TrainingRun& run, const DeviceCache* cache) {
+/// Steps come and go with global batches: the number of those before this one keys its coordinates.
+DrawKey key_of(Cursor cursor, std::int64_t batches_per_epoch) {
+  return {.batch = cursor.epoch * batches_per_epoch + cursor.batch};
+}
+
+/// Where every pass has drawn coordinates, only these are read.
+PixelPick pixel_pick(const TrainingRun& run, const CoordinateDraws& draws) {
+  if (!draws.all()) return {};
+  const auto batches = run.train.images() / run.config.trainer.batch_size;
+  return {.count = draws.picked_pixels(),
+          .of = [&draws, batches](Cursor cursor) { return draws.pixels(key_of(cursor, batches)); }};
+}
+
+LoaderOptions loader_options(const TrainingRun& run, const DeviceCache* cache,
+                             const CoordinateDraws& draws) {
   const auto& config = run.config;
   const auto& control = run.control;
+  const auto sharers = config.parallel.coordinate_ranks;
   return {.shuffle = config.data.shuffle,
           .block_images = config.data.block_images,
           .seed = config.run.seed,
           .batch_size = config.trainer.batch_size,
-          .rank = control.rank(),
-          .world = control.size(),
+          .rank = control.rank() / sharers,
+          .world = control.size() / sharers,
           .reader_threads = config.data.reader_threads,
           .prefetch_batches = config.data.prefetch_batches,
           .pixels = pixel_form(run.state.decoder.parameters().flat(), cache),
+          .pick = pixel_pick(run, draws),
           .node_ranks = run.node_ranks};
 }
 
@@ -52,9 +69,11 @@ ImageShape shape_of(const ImageSource& source) {
   return {.channels = source.channels(), .height = source.height(), .width = source.width()};
 }
 
-/// [B, C, H, W] u8 or float32, without a copy: lives as long as the batch.
-torch::Tensor as_tensor(const Batch& batch, const ImageShape& shape) {
-  const std::vector<std::int64_t> sizes = {batch.images, shape.channels, shape.height, shape.width};
+/// [B, C, H, W] u8 or float32, of images read in part [B, C, K]; without a copy: lives as long as
+/// the batch.
+torch::Tensor as_tensor(const Batch& batch, const ImageShape& shape, std::int64_t picked) {
+  std::vector<std::int64_t> sizes = {batch.images, shape.channels, picked};
+  if (picked == 0) sizes = {batch.images, shape.channels, shape.height, shape.width};
   if (batch.values.data() != nullptr) {
     return torch::from_blob(const_cast<float*>(batch.values.data()), sizes, torch::kFloat32);
   }
@@ -108,7 +127,9 @@ TrainingLoop::TrainingLoop(TrainingRun run)
       ids_only_(cache_ ? without_pixels(run_.train) : nullptr),
       timer_(run_.progress),
       shape_(shape_of(run_.train)),
-      loader_(ids_only_ ? *ids_only_ : run_.train, loader_options(run_, cache_.get())),
+      draws_(run_.config.coordinates, shape_.height, shape_.width, run_.config.run.seed,
+             run_.coordinate_group),
+      loader_(ids_only_ ? *ids_only_ : run_.train, loader_options(run_, cache_.get(), draws_)),
       train_step_(run_.config,
                   {.decoder = run_.state.decoder,
                    .objective = run_.state.objective,
@@ -146,27 +167,75 @@ Ending TrainingLoop::run() {
   return Ending::kFinished;
 }
 
-StepResult TrainingLoop::step(std::int64_t number) {
-  timer_.enter(Phase::kData);
-  const auto cursor = loader_.cursor();
-  const auto batch = loader_.next();
-  const auto pixels = cache_ ? cache_->gather(batch.ids) : as_tensor(batch, shape_);
-  if (run_.ledger != nullptr) run_.ledger->append(number, cursor, loader_.global_ids(cursor));
-  const auto& model = run_.config.model;
-  StepInput input{.pixels = pixels, .ids = batch.ids};
-  if (learns_classes(model.family)) {
+/// u8 pixels that a step with these coordinates sees of an image source: [B, C, H, W] or [B, C, K].
+torch::Tensor TrainingLoop::pixels_of(const ImageSource& source, std::span<const std::int64_t> ids,
+                                      DrawKey key) const {
+  return draws_.all() ? read_pixels(source, ids, draws_.pixels(key)) : read_pixels(source, ids);
+}
+
+/// What a draw of coordinates sees of the images of a batch, read here and now.
+StepView TrainingLoop::view_of(std::span<const std::int64_t> ids, DrawKey key) const {
+  const auto& flat = run_.state.decoder.parameters().flat();
+  StepView view{.coordinates = draws_.at(key, flat.options().requires_grad(false))};
+  if (cache_) {
+    view.pixels = cache_->gather(ids);
+    if (draws_.all()) {
+      const auto index = torch::cat({view.coordinates.inner.index, view.coordinates.outer.index});
+      view.pixels = view.pixels.flatten(2).index_select(2, index);
+    }
+  } else {
+    view.pixels = pixels_of(run_.train, ids, key);
+  }
+  if (run_.targets != nullptr) view.target_pixels = pixels_of(*run_.targets, ids, key);
+  return view;
+}
+
+StepInput TrainingLoop::input_of(const Batch& batch, std::int64_t number) const {
+  const auto& config = run_.config;
+  const auto key = key_of(batch.cursor, loader_.batches_per_epoch());
+  StepInput input{.view = {}, .ids = batch.ids};
+  if (cache_) {
+    input.view = view_of(batch.ids, key);
+  } else {
+    input.view.pixels = as_tensor(batch, shape_, draws_.all() ? draws_.picked_pixels() : 0);
+    const auto& flat = run_.state.decoder.parameters().flat();
+    input.view.coordinates = draws_.at(key, flat.options().requires_grad(false));
+    if (run_.targets != nullptr)
+      input.view.target_pixels = pixels_of(*run_.targets, batch.ids, key);
+  }
+  constexpr std::int64_t kOtherDraws = 3;
+  if (draws_.any() && due(number, config.coordinates.spread_every)) {
+    for (std::int64_t repeat = 1; repeat <= kOtherDraws; ++repeat) {
+      input.others.push_back(view_of(batch.ids, {.batch = key.batch, .repeat = repeat}));
+    }
+  }
+  if (learns_classes(config.model.family)) {
     input.labels = torch::tensor(
         at::ArrayRef<std::int64_t>(batch.labels.data(), batch.labels.size()), torch::kInt64);
   }
-  if (run_.targets != nullptr) input.target_pixels = read_pixels(*run_.targets, batch.ids);
-  if (model.family == Family::kGlo) {
-    input.global_ids = loader_.global_ids(cursor);
+  if (config.model.family == Family::kGlo) {
+    input.global_ids = loader_.global_ids(batch.cursor);
     input.first =
-        slice_of(run_.config.trainer.batch_size, run_.control.rank(), run_.control.size()).begin;
+        slice_of(config.trainer.batch_size, run_.control.rank(), run_.control.size()).begin;
   }
-  auto result =
-      train_step_.run(input, number, learning_rate_at(run_.config.optimizer, number, total_steps_));
-  last_images_ = batch.images;
+  return input;
+}
+
+/// Of the ranks that share images, one counts them.
+bool TrainingLoop::counts_images() const {
+  return run_.coordinate_group == nullptr || run_.coordinate_group->rank() == 0;
+}
+
+StepResult TrainingLoop::step(std::int64_t number) {
+  timer_.enter(Phase::kData);
+  const auto batch = loader_.next();
+  if (run_.ledger != nullptr) {
+    run_.ledger->append(number, batch.cursor, loader_.global_ids(batch.cursor));
+  }
+  auto result = train_step_.run(input_of(batch, number), number,
+                                learning_rate_at(run_.config.optimizer, number, total_steps_));
+  if (result.spread.defined()) spread_ = result.spread;
+  last_images_ = counts_images() ? batch.images : 0;
   run_.state.progress.step = number;
   run_.state.progress.cursor = loader_.cursor();
   return result;
@@ -195,7 +264,9 @@ StepReport TrainingLoop::report(const StepResult& result, std::int64_t number, s
   report.phase_seconds = timer_.take();
   for (auto& seconds : report.phase_seconds) seconds /= steps;
 
-  std::vector<torch::Tensor> own = {result.sums};
+  // Losses are sums over this rank's coordinates too; latents are the same on all that share them.
+  std::vector<torch::Tensor> own = {result.sums.clone()};
+  if (!counts_images()) own[0][2].zero_();
   for (const auto& [name, sum] : result.parts) own.push_back(sum.view({1}));
   const auto by_rank = phases_by_rank(report.phase_seconds, run_.control);
   auto sums = torch::cat({torch::cat(own).to(torch::kCPU), by_rank.view({-1})});
@@ -208,6 +279,8 @@ StepReport TrainingLoop::report(const StepResult& result, std::int64_t number, s
   for (const auto& [name, sum] : result.parts) {
     report.parts[name] = sums[part++].item<double>() / batch;
   }
+  if (spread_.defined()) report.parts["coordinate_spread"] = spread_.item<double>();
+  spread_.reset();
   report.gradient_norm = result.gradient_norm.item<double>();
   report.learning_rate = learning_rate_at(run_.config.optimizer, number, total_steps_);
 
@@ -314,8 +387,13 @@ void TrainingLoop::make_samples(std::int64_t number) {
     report.step = number;
     report.n = std::min(kSampleImages, source.images());
     report.channels = shape_.channels;
-    report.height = shape_.height;
-    report.width = shape_.width;
+    const auto longest = std::max(shape_.height, shape_.width);
+    const auto shown = [&](std::int64_t side) {
+      return longest <= kSampleSide ? side
+                                    : std::max<std::int64_t>(1, side * kSampleSide / longest);
+    };
+    report.height = shown(shape_.height);
+    report.width = shown(shape_.width);
     // Images that share statistics come in a whole group, of which the first are shown.
     const auto group =
         reconstructor_.independent()
@@ -329,7 +407,11 @@ void TrainingLoop::make_samples(std::int64_t number) {
     };
     const auto originals = values(source);
     const auto copy = [&](const torch::Tensor& images) {
-      const auto host = images.narrow(0, 0, report.n).to(torch::kCPU, torch::kFloat32).contiguous();
+      auto host = images.narrow(0, 0, report.n);
+      if (longest > kSampleSide) {
+        host = at::adaptive_avg_pool2d(host, {report.height, report.width});
+      }
+      host = host.to(torch::kCPU, torch::kFloat32).contiguous();
       return std::vector<float>(host.data_ptr<float>(), host.data_ptr<float>() + host.numel());
     };
     report.originals = copy(targets != nullptr ? values(*targets) : originals);

@@ -46,6 +46,9 @@ struct TrainingRun {
   TrainingState& state;
   Communicator& communicator;  ///< For tensors on the device.
   Communicator& control;       ///< For tensors on the host.
+  /// Of the parallel.coordinate_ranks ranks that share images, for tensors on the device; ranks of
+  /// a group are neighbours. nullptr: none do.
+  Communicator* coordinate_group = nullptr;
   CollectiveProgress& progress;
   std::function<bool()> stop_requested;     ///< Asked between steps; any rank may say yes.
   std::vector<StepObserver*> observers;     ///< Of this rank.
@@ -73,7 +76,12 @@ class TrainingLoop {
 
  private:
   [[nodiscard]] EvaluationImages held_out() const;
+  [[nodiscard]] bool counts_images() const;
   [[nodiscard]] StepResult step(std::int64_t number);
+  [[nodiscard]] StepInput input_of(const Batch& batch, std::int64_t number) const;
+  [[nodiscard]] StepView view_of(std::span<const std::int64_t> ids, DrawKey key) const;
+  [[nodiscard]] torch::Tensor pixels_of(const ImageSource& source,
+                                        std::span<const std::int64_t> ids, DrawKey key) const;
   [[nodiscard]] StepReport report(const StepResult& result, std::int64_t number,
                                   std::int64_t images, bool logged);
   void after_step(std::int64_t number, bool last, bool stop);
@@ -90,6 +98,7 @@ class TrainingLoop {
   std::unique_ptr<ImageSource> ids_only_;
   PhaseTimer timer_;  // before what uses it
   ImageShape shape_;
+  CoordinateDraws draws_;  // before the loader, which draws too
   BatchLoader loader_;
   TrainStep train_step_;
   Reconstructor reconstructor_;
@@ -99,6 +108,7 @@ class TrainingLoop {
   std::int64_t last_saved_step_ = -1;
   std::filesystem::path last_saved_;  ///< On rank 0.
   double seconds_since_logged_ = 0;
+  torch::Tensor spread_;   ///< 0-dim: measured since the last logged step; or undefined.
   torch::Tensor skipped_;  ///< [2] on the device: skipped since it was read, in a row.
   std::int64_t skipped_in_a_row_ = 0;
 };

@@ -315,6 +315,9 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
   apply_precision(config);
   const auto communicator =
       make_communicator(binding.device, mpi.world(), progress, config.parallel.timeout_seconds);
+  const auto coordinate_group =
+      make_group_communicator(binding.device, mpi.world(), config.parallel.coordinate_ranks,
+                              progress, config.parallel.timeout_seconds);
 
   auto data = config.data;
   data.path = stage_on_node(config.data, mpi, control, progress);
@@ -388,6 +391,7 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
        .state = state,
        .communicator = *communicator,
        .control = control,
+       .coordinate_group = coordinate_group.get(),
        .progress = progress,
        .stop_requested = stop_requested,
        .observers = watchers.observers(),

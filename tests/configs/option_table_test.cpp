@@ -65,6 +65,7 @@ TEST(OptionTable, each_option_changes_its_own_member_only) {
     if (changed.type == OptionType::kFlag)
       value = changed.default_text == "true" ? "false" : "true";
     if (changed.type == OptionType::kChoice) value = changed.choices.back();
+    if (changed.type == OptionType::kCoordinates) value = "sobol:7";
     if (changed.number && changed.range.high <= 1) value = "0.25";
     ASSERT_TRUE(changed.set(config, value)) << changed.name();
     EXPECT_EQ(changed.get(config), value) << changed.name();

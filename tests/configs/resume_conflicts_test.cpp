@@ -20,7 +20,9 @@ TEST(ResumeConflicts, exactly_these_options_may_differ) {
                                               "data.prefetch_batches",
                                               "trainer.steps",
                                               "trainer.epochs",
+                                              "coordinates.spread_every",
                                               "parallel.threads",
+                                              "parallel.coordinate_ranks",
                                               "parallel.expect_world",
                                               "parallel.timeout_seconds",
                                               "parallel.check_every"};

@@ -160,6 +160,35 @@ TEST_F(BatchLoaders, values_are_the_bytes_divided_by_255_on_whole_cache_lines) {
   }
 }
 
+TEST_F(BatchLoaders, picked_pixels_are_those_of_whole_images_batch_by_batch) {
+  const auto source = open_source(make_dataset("a.h5", 103), Split::kTrain, CacheKind::kNone);
+  LoaderOptions options{.seed = 4, .batch_size = 10};
+  BatchLoader whole(*source, options);
+  options.pick = {.count = 5, .of = [](Cursor cursor) {
+                    std::vector<std::int64_t> pixels;  // each batch its own
+                    for (std::int64_t i = 0; i < 5; ++i) {
+                      pixels.push_back((7 * i + cursor.batch + 3 * cursor.epoch) % 12);
+                    }
+                    return pixels;
+                  }};
+  BatchLoader bytes(*source, options);
+  options.pixels = PixelForm::kValues;
+  BatchLoader values(*source, options);
+  for (int k = 0; k < 30; ++k) {
+    const Batch all = whole.next(), some = bytes.next(), other = values.next();
+    ASSERT_EQ(some.cursor, all.cursor);
+    ASSERT_TRUE(std::equal(some.ids.begin(), some.ids.end(), all.ids.begin(), all.ids.end()));
+    ASSERT_EQ(some.pixels.size(), std::size_t{10 * 2 * 5});
+    ASSERT_EQ(other.values.size(), some.pixels.size());
+    const auto pixels = options.pick.of(all.cursor);
+    for (std::size_t i = 0; i < some.pixels.size(); ++i) {
+      const std::size_t plane = i / 5;  // image and channel
+      ASSERT_EQ(some.pixels[i], all.pixels[plane * 12 + static_cast<std::size_t>(pixels[i % 5])]);
+      ASSERT_EQ(other.values[i], static_cast<float>(some.pixels[i]) / 255.0F);
+    }
+  }
+}
+
 TEST_F(BatchLoaders, seek_continues_as_if_never_stopped_at_any_world) {
   const auto source = open_source(make_dataset("a.h5", 50), Split::kTrain, CacheKind::kNone);
   LoaderOptions options{.seed = 1, .batch_size = 8};

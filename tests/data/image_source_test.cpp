@@ -176,6 +176,50 @@ TEST_F(ImageSources, what_is_missing_is_named) {
   EXPECT_THAT(complaint<ConfigError>(opening("", Split::kTrain)), HasSubstr("--data.path"));
 }
 
+/// Pixels of images 2 x 3 x 4, picked out of whole ones.
+std::vector<std::uint8_t> picked_by_hand(const ImageSource& source,
+                                         const std::vector<std::int64_t>& ids,
+                                         const std::vector<std::int64_t>& pixels) {
+  std::vector<std::uint8_t> picked;
+  for (const std::int64_t id : ids) {
+    const auto image = read_ids(source, {id});
+    for (const std::size_t channel : {0, 1}) {
+      for (const std::int64_t pixel : pixels) {
+        picked.push_back(image[channel * 12 + static_cast<std::size_t>(pixel)]);
+      }
+    }
+  }
+  return picked;
+}
+
+TEST_F(ImageSources, pixels_are_picked_alike_however_images_are_read) {
+  make_foreign("packed.h5", {40, 2, 3, 4}, H5T_NATIVE_UINT8, /*packed=*/true);
+  const std::string plain = make_dataset("a.h5", 40);
+  const auto mapped = ShardSet::open(plain, Split::kTrain);
+  mapped->fix_reading(ShardSet::Reading::kMapping);
+  const auto by_pread = ShardSet::open(plain, Split::kTrain);
+  by_pread->fix_reading(ShardSet::Reading::kPread);
+  const auto cached = open_source(plain, Split::kTrain, CacheKind::kHost);
+  const auto packed = open_source(in_folder("packed.h5"), Split::kTrain, CacheKind::kNone);
+  const auto made = open_source("synthetic:40x2x3x4", Split::kTrain, CacheKind::kNone);
+  const std::vector<std::int64_t> ids = {7, 39, 0, 0}, pixels = {11, 3, 3, 0, 5};
+  const std::vector<const ImageSource*> sources = {mapped.get(), by_pread.get(), cached.get(),
+                                                   packed.get(), made.get()};
+  for (const ImageSource* source : sources) {
+    std::vector<std::uint8_t> out(ids.size() * 2 * pixels.size());
+    source->pick(ids, pixels, out);
+    EXPECT_EQ(out, picked_by_hand(*source, ids, pixels)) << source->name();
+    for (const std::int64_t outside : {-1, 12}) {
+      EXPECT_THAT(complaint<DataError>([&] {
+                    source->pick(ids, std::vector<std::int64_t>{1, outside, 2, 3, 4}, out);
+                  }),
+                  HasSubstr("no pixel " + std::to_string(outside)));
+    }
+    EXPECT_THAT(complaint<DataError>([&] { source->pick(ids, std::vector<std::int64_t>{1}, out); }),
+                HasSubstr("needs a buffer of 8 bytes"));
+  }
+}
+
 TEST_F(ImageSources, ids_and_buffers_that_do_not_fit_are_refused) {
   const std::string path = make_dataset("a.h5", 3);
   std::vector<std::uint8_t> image(24);

@@ -49,6 +49,15 @@ class BadInputTest(TrainingTest):
                 ({"trainer.batch_size": 0}, ("trainer.batch_size",)),
                 ({"optimizer.learning_rate": "fast"}, ("optimizer.learning_rate", "fast")),
                 ({"trainer.precision": "float16"}, ("float16", "float32")),
+                ({"coordinates.outer": "halton:16"}, ("coordinates.outer", "halton:16", "sobol:M")),
+                ({"coordinates.inner": "sobol:0"}, ("coordinates.inner", "sobol:0", "1 or more")),
+                ({"coordinates.inner": "sobol"}, ("coordinates.inner", "uniform:M")),
+                ({"coordinates.outer": "full:16"}, ("coordinates.outer", "full:16")),
+                ({"coordinates.outer": "uniform:1000000"}, ("1000000", "more pixels")),
+                ({"coordinates.outer": "stratified:61"}, ("stratified:61", "rectangles")),
+                ({"model.decoder": "conv", "coordinates.inner": "sobol:16"},
+                 ("coordinates.inner", "model.decoder = siren")),
+                ({"parallel.coordinate_ranks": 2}, ("parallel.coordinate_ranks = 2", "1 rank")),
                 ({"config": "no-such-preset"}, ()),
         ]:
             with self.subTest(wrong=wrong):

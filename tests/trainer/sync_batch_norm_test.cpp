@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/support/relative_error.hpp"
+#include "trainer/parallel/differentiable_sum.hpp"
 #include "trainer/parallel/mpi_communicator.hpp"
 
 namespace gondola {

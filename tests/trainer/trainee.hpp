@@ -49,8 +49,9 @@ struct Trainee {
                           .optimizer = optimizer,
                           .average = average},
                          communicator, timer);
-    auto result = train_step.run({.pixels = batch.narrow(0, slice.begin, slice.size()), .ids = ids},
-                                 number, learning_rate);
+    auto result =
+        train_step.run({.view = {.pixels = batch.narrow(0, slice.begin, slice.size())}, .ids = ids},
+                       number, learning_rate);
     communicator.all_reduce_sum(result.sums);
     return result;
   }

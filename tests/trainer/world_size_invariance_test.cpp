@@ -17,9 +17,11 @@
 #include "data/batch_loader.hpp"
 #include "data/image_source.hpp"
 #include "tests/support/relative_error.hpp"
+#include "trainer/coordinates/coordinate_draws.hpp"
 #include "trainer/evaluation/evaluate.hpp"
 #include "trainer/evaluation/reconstructor.hpp"
 #include "trainer/model.hpp"
+#include "trainer/parallel/make_communicator.hpp"
 #include "trainer/parallel/mpi_communicator.hpp"
 #include "trainer/train_step.hpp"
 
@@ -57,10 +59,16 @@ Outcome train(const RunConfig& config, std::int64_t steps, MPI_Comm world) {
       open_source("synthetic:400x1x" + size + "x" + size, Split::kTrain, CacheKind::kNone);
   CollectiveProgress progress;
   MpiCommunicator communicator(world, progress);
+  // A world that cannot be cut into such groups, as that of one rank, shares no images.
+  const bool shares = communicator.size() % config.parallel.coordinate_ranks == 0;
+  const auto sharers = shares ? config.parallel.coordinate_ranks : 1;
+  const auto group =
+      make_group_communicator(torch::kCPU, world, sharers, progress, /*timeout_seconds=*/60);
   BatchLoader loader(*source, {.seed = config.run.seed,
                                .batch_size = config.trainer.batch_size,
-                               .rank = communicator.rank(),
-                               .world = communicator.size()});
+                               .rank = communicator.rank() / sharers,
+                               .world = communicator.size() / sharers});
+  const CoordinateDraws draws(config.coordinates, side, side, config.run.seed, group.get());
   const auto model = make_model(
       config, {.shape = shape, .communicator = &communicator, .training_images = source->images()});
   auto& parameters = model.parameters();
@@ -76,12 +84,15 @@ Outcome train(const RunConfig& config, std::int64_t steps, MPI_Comm world) {
     const auto batch = loader.next();
     const auto pixels = torch::from_blob(const_cast<std::uint8_t*>(batch.pixels.data()),
                                          {batch.images, 1, side, side}, torch::kUInt8);
-    const auto first =
-        slice_of(config.trainer.batch_size, communicator.rank(), communicator.size()).begin;
+    const auto first = slice_of(config.trainer.batch_size, communicator.rank() / sharers,
+                                communicator.size() / sharers)
+                           .begin;
     const auto labels =
         torch::tensor(at::ArrayRef<std::int64_t>(batch.ids.data(), batch.ids.size()), torch::kInt64)
             .remainder(3);
-    auto sums = step.run({.pixels = pixels,
+    const auto coordinates =
+        draws.at({.batch = number}, parameters.flat().options().requires_grad(false));
+    auto sums = step.run({.view = {.pixels = pixels, .coordinates = coordinates},
                           .ids = batch.ids,
                           .labels = labels,
                           .global_ids = loader.global_ids(cursor),
@@ -160,6 +171,37 @@ TEST(WorldSizeInvariance, three_joint_steps_with_synchronised_batch_norm) {
   config.latent.update = LatentUpdate::kDescent;
   expect_same(config, 60, 1e-10);
 }
+
+TEST(WorldSizeInvariance, drawn_coordinates_are_the_same_on_all_ranks) {
+  auto config = config_of(DecoderKind::kSiren, Precision::kFloat64);
+  config.coordinates.inner = {.sampler = CoordinateSampler::kSobol, .count = 32};
+  config.coordinates.outer = {.sampler = CoordinateSampler::kStratified, .count = 16};
+  expect_same(config, 60, 1e-10);
+}
+
+/// Ranks that share images, each at its part of the coordinates, on both paths of encoding.
+class CoordinateRanks : public testing::TestWithParam<std::pair<std::int64_t, LatentPath>> {};
+
+TEST_P(CoordinateRanks, train_as_one_rank_does) {
+  auto config = config_of(DecoderKind::kSiren, Precision::kFloat64);
+  config.parallel.coordinate_ranks = GetParam().first;
+  config.latent.path = GetParam().second;
+  expect_same(config, 40, 1e-10);
+}
+
+TEST_P(CoordinateRanks, take_parts_of_drawn_coordinates) {
+  auto config = config_of(DecoderKind::kSiren, Precision::kFloat64);
+  config.parallel.coordinate_ranks = GetParam().first;
+  config.latent.path = GetParam().second;
+  config.coordinates.inner = {.sampler = CoordinateSampler::kSobol, .count = 33};
+  config.coordinates.outer = {.sampler = CoordinateSampler::kUniform, .count = 17};
+  expect_same(config, 40, 1e-10);
+}
+
+INSTANTIATE_TEST_SUITE_P(WorldSizeInvariance, CoordinateRanks,
+                         testing::Values(std::pair{2, LatentPath::kAuto},
+                                         std::pair{4, LatentPath::kAuto},
+                                         std::pair{2, LatentPath::kDoubleBackward}));
 
 /// Every family, its noise, its running averages and its encodings of held-out images included.
 class EachFamily : public testing::TestWithParam<std::pair<Family, DecoderKind>> {};

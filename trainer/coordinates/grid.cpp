@@ -25,7 +25,21 @@ Coordinates subset_of(const Coordinates& grid, const torch::Tensor& index) {
           .width = grid.width};
 }
 
+Coordinates pixels_of_grid(std::int64_t height, std::int64_t width, const torch::Tensor& index,
+                           const torch::TensorOptions& options) {
+  const auto on_device = options.dtype(torch::kFloat64);
+  const auto rows = axis(height, on_device).index_select(0, index.div(width, "floor"));
+  const auto columns = axis(width, on_device).index_select(0, index.remainder(width));
+  return {.points = torch::stack({rows, columns}, -1).to(options),
+          .index = index,
+          .height = height,
+          .width = width};
+}
+
 torch::Tensor values_at(const torch::Tensor& images, const Coordinates& coordinates) {
+  if (images.dim() == 3) {
+    return images.narrow(2, coordinates.picked_at, coordinates.points.size(0));
+  }
   TORCH_CHECK(images.dim() == 4 && images.size(2) == coordinates.height &&
                   images.size(3) == coordinates.width,
               "images must be [B, C, ", coordinates.height, ", ", coordinates.width, "], got ",

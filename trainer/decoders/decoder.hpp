@@ -13,10 +13,11 @@
 
 namespace gondola {
 
-/// The inner pass at z = 0 of every image of a batch.
+/// The inner pass at z = 0 of every image of a batch, times the weight of the coordinates.
 struct OriginGradient {
   torch::Tensor gradient;  ///< Like the latents; differentiable once more in the parameters.
-  torch::Tensor loss;      ///< [B], detached: squared error of F(0).
+  torch::Tensor loss;      ///< [B], detached: squared error of F(0); outside training it may be
+                           ///< left out.
 };
 
 /// How a decoder is run.
@@ -28,10 +29,15 @@ struct Pass {
       nullptr;  ///< Each pass with batch statistics appends what it normalised with.
 };
 
-/// The values of `images` [B, C, H, W] where a pass looks: the same, or [B, C, N] at its subset of
-/// the coordinates.
+/// The values of `images` where a pass looks: the same for the training grid, else as values_at()
+/// gives them, [B, C, N].
 [[nodiscard]] inline torch::Tensor values_in(const torch::Tensor& images, const Pass& pass) {
   return pass.coordinates == nullptr ? images : values_at(images, *pass.coordinates);
+}
+
+/// What a sum over the pixels that a pass sees is multiplied with, to stand for all pixels.
+[[nodiscard]] inline double weight_in(const Pass& pass) {
+  return pass.coordinates == nullptr ? 1 : pass.coordinates->weight;
 }
 
 /// The one network F of a GON.
@@ -50,11 +56,13 @@ class Decoder {
   /// twice. Collective where batch norm is synchronised and `pass` asks for Normalisation::kBatch.
   [[nodiscard]] virtual torch::Tensor decode(const torch::Tensor& latents, const Pass& pass) = 0;
 
-  /// The squared error of what latents decode to, summed over everything but the batch: [B]. A
-  /// decoder may make it in less memory than the images take. images [B, C, H, W].
+  /// The squared error of what latents decode to, summed over everything but the batch, times the
+  /// weight of the coordinates: [B]. A decoder may make it in less memory than the images take.
+  /// images [B, C, H, W], or as values_at() takes them.
   [[nodiscard]] virtual torch::Tensor squared_error(const torch::Tensor& latents,
                                                     const torch::Tensor& images, const Pass& pass) {
-    return (decode(latents, pass) - values_in(images, pass)).square().flatten(1).sum(1);
+    return (decode(latents, pass) - values_in(images, pass)).square().flatten(1).sum(1) *
+           weight_in(pass);
   }
 
   /// Shape of one latent: {k} or {k, s, s}.
@@ -67,7 +75,7 @@ class Decoder {
   [[nodiscard]] virtual bool shares_origin(Normalisation normalisation) const = 0;
 
   /// d (sum over the batch of the squared error) / d z_b at z = 0 for every image, in closed form:
-  /// all images have the same pass through the origin, which is made once. images [B, C, H, W];
+  /// all images have the same pass through the origin, which is made once. images as above;
   /// mean_image [1, C, H, W] = mean over the whole (global) batch, for coupled images. Not
   /// collective: a coupling enters through the mean image alone. REQUIRES shares_origin().
   [[nodiscard]] virtual OriginGradient gradient_at_origin(const torch::Tensor& images,

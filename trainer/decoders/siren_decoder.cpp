@@ -1,5 +1,6 @@
 #include "trainer/decoders/siren_decoder.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <utility>
@@ -79,28 +80,57 @@ torch::Tensor SirenDecoder::squared_error(const torch::Tensor& latents, const to
   check(latents);
   const Coordinates& at = points_of(pass);
   const auto target = values_at(images, at).flatten(2);  // [B, C, N]
-  if (fused_) return functions_.squared_error(layers(), at.points, latents, target);
+  if (fused_) return functions_.squared_error(layers(), at.points, latents, target) * at.weight;
   const auto values = plain_.decode(layers(), at.points, latents);
   return (values.transpose(1, 2) - values_of(target, values.scalar_type()))
-      .square()
-      .flatten(1)
-      .sum(1);
+             .square()
+             .flatten(1)
+             .sum(1) *
+         at.weight;
+}
+
+/// M = -2 J^T and c = 2 F0 J with J = D Wz [C N, k]; a part of the coordinates at a time.
+OriginMap SirenDecoder::origin_map() const {
+  constexpr std::int64_t kPartPoints = 4096;
+  const at::NoGradGuard no_grad;
+  const auto now = layers();
+  const auto points = grid_.points.size(0);
+  const auto options = grid_.points.options();
+  auto jacobian = torch::empty({channels_, points, latent_size_}, options);
+  auto offset = torch::zeros({latent_size_}, options.dtype(torch::kFloat64));
+  for (std::int64_t first = 0; first < points; first += kPartPoints) {
+    const auto count = std::min(kPartPoints, points - first);
+    const auto part = plain_.pass_at_origin(now, grid_.points.narrow(0, first, count));
+    const auto of_latents = part.slope.matmul(now.of_latents());  // [C, n, k]
+    jacobian.narrow(1, first, count).copy_(of_latents);
+    offset += (part.values.t().unsqueeze(-1).to(torch::kFloat64) * of_latents.to(torch::kFloat64))
+                  .sum(at::IntArrayRef{0, 1});
+  }
+  return {.matrix = jacobian.view({channels_ * points, latent_size_}).t().mul(-2).contiguous(),
+          .offset = offset.mul_(2).to(options)};
 }
 
 OriginGradient SirenDecoder::gradient_at_origin(const torch::Tensor& images, const torch::Tensor&,
                                                 std::int64_t, const Pass& pass) {
+  constexpr std::int64_t kMostMapBytes = std::int64_t{256} << 20;
+  const auto map_bytes = channels_ * grid_.points.size(0) * latent_size_ *
+                         static_cast<std::int64_t>(grid_.points.element_size());
+  if (encodes_only(pass) && pass.coordinates == nullptr && map_bytes <= kMostMapBytes) {
+    const auto& map = map_.get(parameters(), {}, [this] { return origin_map(); });
+    return {.gradient = map(images, product()), .loss = {}};
+  }
   const Coordinates& at = points_of(pass);
   const auto target = values_at(images, at).flatten(2);  // [B, C, N]
   if (fused_) {
     const auto origin = functions_.gradient_at_origin(layers(), at.points, target);
-    return {.gradient = origin.gradient, .loss = origin.loss};
+    return {.gradient = origin.gradient * at.weight, .loss = origin.loss * at.weight};
   }
   // Outside training the sums over the pixels are taken in float64: how a float32 product is
   // blocked, and so rounded, depends on how many images it has, and a latent must not (C11).
   const auto sum_dtype = at::GradMode::is_enabled() ? at.points.scalar_type() : torch::kFloat64;
   const auto origin = plain_.gradient_at_origin(
       layers(), at.points, values_of(target, at.points.scalar_type()), sum_dtype);
-  return {.gradient = origin.gradient, .loss = origin.loss};
+  return {.gradient = origin.gradient * at.weight, .loss = origin.loss * at.weight};
 }
 
 }  // namespace gondola

@@ -8,6 +8,7 @@
 
 #include "configs/run_config.hpp"
 #include "trainer/decoders/decoder.hpp"
+#include "trainer/decoders/origin_map.hpp"
 #include "trainer/decoders/siren_functions.hpp"
 #include "trainer/decoders/siren_layers.hpp"
 #include "trainer/decoders/siren_plain.hpp"
@@ -42,7 +43,8 @@ class SirenDecoder final : public Decoder {
   [[nodiscard]] bool shares_origin(Normalisation) const override { return true; }
   /// With F0 = F(c, 0) and D = d F / d (first pre-activation), both of the coordinates alone:
   /// R = d loss / d F0 [B, N C], V = R D [B, h], d loss / d z = V Wz. Three products of N rows and
-  /// C of them backwards, in place of 2 B N rows.
+  /// C of them backwards, in place of 2 B N rows. Outside training, where weights stay, an
+  /// OriginMap of the training grid that is not too large; without the loss then.
   [[nodiscard]] OriginGradient gradient_at_origin(const torch::Tensor& images,
                                                   const torch::Tensor& mean_image,
                                                   std::int64_t global_images,
@@ -64,6 +66,7 @@ class SirenDecoder final : public Decoder {
     return pass.coordinates != nullptr ? *pass.coordinates : grid_;
   }
   void check(const torch::Tensor& latents) const;
+  [[nodiscard]] OriginMap origin_map() const;
 
   std::int64_t latent_size_;
   std::int64_t channels_;
@@ -74,6 +77,7 @@ class SirenDecoder final : public Decoder {
   bool fused_;         ///< Whether functions_ can be used.
   std::size_t first_;  ///< Its first parameter.
   Coordinates grid_;
+  OriginMapCache map_;
 };
 
 }  // namespace gondola

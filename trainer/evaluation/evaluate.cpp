@@ -39,6 +39,16 @@ torch::Tensor read_pixels(const ImageSource& source, std::span<const std::int64_
   return pixels;
 }
 
+torch::Tensor read_pixels(const ImageSource& source, std::span<const std::int64_t> ids,
+                          std::span<const std::int64_t> pixels) {
+  auto picked = torch::empty({static_cast<std::int64_t>(ids.size()), source.channels(),
+                              static_cast<std::int64_t>(pixels.size())},
+                             torch::kUInt8);
+  source.pick(ids, pixels,
+              {picked.data_ptr<std::uint8_t>(), static_cast<std::size_t>(picked.numel())});
+  return picked;
+}
+
 bool learns_classes(Family family) {
   return family == Family::kClassifier || family == Family::kJoint;
 }

@@ -41,5 +41,9 @@ struct EvaluationImages {
 /// Those of the given ids.
 [[nodiscard]] torch::Tensor read_pixels(const ImageSource& source,
                                         std::span<const std::int64_t> ids);
+/// Of those only the given row-major pixels: [ids.size(), C, pixels.size()].
+[[nodiscard]] torch::Tensor read_pixels(const ImageSource& source,
+                                        std::span<const std::int64_t> ids,
+                                        std::span<const std::int64_t> pixels);
 
 }  // namespace gondola

@@ -22,6 +22,12 @@ class InnerLoss {
   /// Its gradient at z = 0 in closed form, differentiable once more in training; nothing where
   /// there is none.
   [[nodiscard]] virtual std::optional<OriginGradient> at_origin() const = 0;
+
+  /// The gradient of the whole loss from that of this rank's part of it, where several ranks have
+  /// parts of one image; collective there, and as differentiable as what it is given.
+  [[nodiscard]] virtual torch::Tensor over_parts(const torch::Tensor& gradient) const {
+    return gradient;
+  }
 };
 
 }  // namespace gondola

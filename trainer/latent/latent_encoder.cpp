@@ -34,6 +34,7 @@ Encoding LatentEncoder::encode(const InnerLoss& loss, const torch::Tensor& origi
       if (step == 0) result.inner_loss = losses.detach();
     }
     const at::AutoGradMode enable_grad(keep_graph);
+    gradient = loss.over_parts(gradient);
     const bool descent = config_.update == LatentUpdate::kDescent;
     z = descent ? z - step_size_ * gradient : -step_size_ * gradient;
     if (!keep_graph) z = z.detach();
@@ -44,7 +45,8 @@ Encoding LatentEncoder::encode(const InnerLoss& loss, const torch::Tensor& origi
 
 Encoding LatentEncoder::encode(Decoder& decoder, const EncoderInput& input, Graph graph,
                                const Pass& pass) const {
-  TORCH_CHECK(input.images.dim() == 4, "images must be [B, C, H, W], got ", input.images.sizes());
+  TORCH_CHECK(input.images.dim() == 4 || pass.coordinates != nullptr,
+              "images must be [B, C, H, W], got ", input.images.sizes());
   const bool is_zero = !input.origin.defined();
   const bool share = config_.path != LatentPath::kDoubleBackward && config_.steps == 1;
   const ReconstructionLoss loss(decoder, input.images, input.mean_image, input.global_images, pass,

@@ -13,7 +13,8 @@ namespace gondola {
 
 /// What is encoded. Shapes: B images of this rank (may be 0), C channels, H x W pixels.
 struct EncoderInput {
-  torch::Tensor images;      ///< [B, C, H, W] in [0, 1], the dtype of the parameters.
+  torch::Tensor images;      ///< [B, C, H, W] in [0, 1], the dtype of the parameters; or as
+                             ///< values_at() takes them.
   torch::Tensor mean_image;  ///< [1, C, H, W]: mean of the global batch, or of the training set;
                              ///< used when images are coupled.
   std::int64_t global_images = 0;  ///< Images of the global batch.
@@ -23,7 +24,7 @@ struct EncoderInput {
 /// The latents of a batch and the loss that their images have at the origin.
 struct Encoding {
   torch::Tensor latents;     ///< [B, k(, s, s)]
-  torch::Tensor inner_loss;  ///< [B], detached: squared error of F(z0).
+  torch::Tensor inner_loss;  ///< [B], detached: squared error of F(z0); in training at least.
 };
 
 /// Encodes images without an encoder network: a latent is one or several gradient steps away from

@@ -1,6 +1,7 @@
 #include "trainer/latent/reconstruction_loss.hpp"
 
 #include "trainer/objectives/squared_error.hpp"
+#include "trainer/parallel/differentiable_sum.hpp"
 
 namespace gondola {
 
@@ -18,12 +19,17 @@ ReconstructionLoss::ReconstructionLoss(Decoder& decoder, const torch::Tensor& im
       target_(values_in(images, pass)) {}
 
 torch::Tensor ReconstructionLoss::per_image(const torch::Tensor& z) const {
-  return squared_error_per_image(decoder_.decode(z, pass_), target_);
+  return squared_error_per_image(decoder_.decode(z, pass_), target_) * weight_in(pass_);
 }
 
 std::optional<OriginGradient> ReconstructionLoss::at_origin() const {
   if (!share_origin_) return std::nullopt;
   return decoder_.gradient_at_origin(images_, mean_image_, global_images_, pass_);
+}
+
+torch::Tensor ReconstructionLoss::over_parts(const torch::Tensor& gradient) const {
+  auto* const group = pass_.coordinates == nullptr ? nullptr : pass_.coordinates->group;
+  return all_reduce_sum_differentiable(gradient, group);
 }
 
 }  // namespace gondola

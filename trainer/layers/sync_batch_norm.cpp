@@ -2,6 +2,8 @@
 
 #include <torch/autograd.h>
 
+#include "trainer/parallel/differentiable_sum.hpp"
+
 namespace gondola {
 namespace {
 
@@ -15,19 +17,6 @@ Communicator* communicator_of(AutogradContext* context) {
 void keep_communicator(AutogradContext* context, Communicator* communicator) {
   context->saved_data["communicator"] = reinterpret_cast<std::int64_t>(communicator);
 }
-
-struct AllReduceSum : torch::autograd::Function<AllReduceSum> {
-  static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x,
-                               Communicator* communicator) {
-    keep_communicator(context, communicator);
-    auto sum = x.detach().clone(at::MemoryFormat::Contiguous);
-    communicator->all_reduce_sum(sum);
-    return sum;
-  }
-  static tensor_list backward(AutogradContext* context, tensor_list gradients) {
-    return {all_reduce_sum_differentiable(gradients[0], communicator_of(context)), {}};
-  }
-};
 
 /// [C] as [1, C, 1, 1].
 torch::Tensor per_channel(const torch::Tensor& x) { return x.view({1, -1, 1, 1}); }
@@ -105,10 +94,6 @@ struct SyncBatchNorm : torch::autograd::Function<SyncBatchNorm> {
 };
 
 }  // namespace
-
-torch::Tensor all_reduce_sum_differentiable(const torch::Tensor& x, Communicator* communicator) {
-  return communicator == nullptr ? x : AllReduceSum::apply(x, communicator);
-}
 
 BatchNormResult sync_batch_norm(const torch::Tensor& x, const torch::Tensor& gain,
                                 const torch::Tensor& shift, Communicator* communicator) {

@@ -22,7 +22,7 @@ ElboTerms VariationalDecoder::terms_of(const torch::Tensor& decoded, const torch
           ? at::binary_cross_entropy_with_logits(decoded, target, {}, {}, at::Reduction::None)
           : at::binary_cross_entropy(decoded, target, {}, at::Reduction::None);
   ElboTerms terms;
-  terms.cross_entropy = per_value.flatten(1).sum(1);
+  terms.cross_entropy = per_value.flatten(1).sum(1) * weight_in(pass);
   terms.divergence = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum(1);
   terms.loss = terms.cross_entropy + weight_ * terms.divergence;
   return terms;

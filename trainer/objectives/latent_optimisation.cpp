@@ -18,8 +18,7 @@ Losses LatentOptimisation::losses(const ObjectiveBatch& batch, const Passes& pas
   latents_.requires_grad_(true);
   if (timer != nullptr) timer->enter(Phase::kOuter);
   Losses losses;
-  losses.outer = squared_error_per_image(decoder_.decode(latents_, passes.outer),
-                                         values_in(batch.images, passes.outer));
+  losses.outer = decoder_.squared_error(latents_, batch.images, passes.outer);
   losses.loss = losses.outer.detach();
   losses.latents = latents_;
   return losses;

@@ -17,7 +17,8 @@ namespace gondola {
 /// What one pass sees of this rank's part of a global batch. Shapes: B images of this rank (may be
 /// 0), C channels, H x W pixels.
 struct ObjectiveBatch {
-  torch::Tensor images;      ///< [B, C, H, W] in [0, 1], the dtype of the parameters.
+  torch::Tensor images;      ///< [B, C, H, W] in [0, 1], the dtype of the parameters; or, in a
+                             ///< training step, as values_at() takes them.
   torch::Tensor targets;     ///< The other modality, [B, C', H', W']; translation only.
   torch::Tensor labels;      ///< [B] int64; families that learn classes only.
   torch::Tensor mean_image;  ///< [1, C, H, W]: mean of the global batch, or of the training set;

@@ -3,6 +3,7 @@
 #include <mpi.h>
 #include <torch/types.h>
 
+#include <cstdint>
 #include <memory>
 
 #include "trainer/parallel/collective_progress.hpp"
@@ -18,5 +19,13 @@ namespace gondola {
                                                               MPI_Comm world,
                                                               CollectiveProgress& progress,
                                                               double timeout_seconds);
+
+/// Collective over `world`. The same of a group of `ranks` neighbours, into which all of `world` is
+/// cut; nullptr for groups of one. REQUIRES ranks to divide the size of `world`. @throws as above
+[[nodiscard]] std::unique_ptr<Communicator> make_group_communicator(const torch::Device& device,
+                                                                    MPI_Comm world,
+                                                                    std::int64_t ranks,
+                                                                    CollectiveProgress& progress,
+                                                                    double timeout_seconds);
 
 }  // namespace gondola
