@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <string>
 
@@ -7,7 +9,9 @@
 #include "configs/validate_config.hpp"
 #include "launch/command_line.hpp"
 #include "launch/commands/commands.hpp"
+#include "launch/coordinates_bench.hpp"
 #include "launch/device_binding.hpp"
+#include "launch/encode_bench.hpp"
 #include "launch/loader_bench.hpp"
 #include "launch/mpi_session.hpp"
 #include "launch/step_bench.hpp"
@@ -29,6 +33,16 @@ constexpr const char* kHelp =
     "the "
     "rate of its matrix\n"
     "          products alone (siren)\n"
+    "  encode  one JSON object a line, likewise: images/s at fixed weights by one matrix product, "
+    "and ratio_to_gradient_encode:\n"
+    "          how many times faster than a backward pass for each image; share_of_matmul_rate as "
+    "above\n"
+    "  coordinates\n"
+    "          one JSON object a line for the siren decoder, on synthetic 1x128x128 or the first "
+    "images of --data.path: the\n"
+    "          error of the gradient of drawn coordinates against the full grid's, sampler by "
+    "sampler at equal cost, then\n"
+    "          the seconds of a step with 1024 of them on images of 64x64 to 1024x1024\n"
     "  loader  one JSON object a line and case (shuffle, cache, threads) for 60,000 images 1x28x28 "
     "and "
     "20,000 images 3x64x64\n"
@@ -44,13 +58,13 @@ void print_line(const std::string& line) {
   std::fflush(stdout);
 }
 
-void bench_steps(RunConfig config, std::span<const std::string> options, MpiSession& mpi) {
-  bool one_decoder = false;
-  for (const auto& option : options)
-    one_decoder = one_decoder || option.starts_with("--model.decoder");
-  config.parallel.device = DeviceKind::kCpu;
-  config.parallel.threads = config.bench.threads;
-  (void)bind_device(config.parallel, mpi);
+using ModelBench = std::string (*)(const RunConfig&, const ImageShape&);
+
+/// Of both decoders, or of the one that is named.
+void bench_models(const RunConfig& config, std::span<const std::string> options, ModelBench bench) {
+  const bool one_decoder =
+      std::any_of(options.begin(), options.end(),
+                  [](const std::string& option) { return option.starts_with("--model.decoder"); });
   for (const auto decoder : {DecoderKind::kSiren, DecoderKind::kConv}) {
     if (one_decoder && decoder != config.model.decoder) continue;
     auto measured = config;
@@ -59,7 +73,7 @@ void bench_steps(RunConfig config, std::span<const std::string> options, MpiSess
     if (!one_decoder)
       measured.model.activation = conv ? ActivationKind::kElu : ActivationKind::kSin;
     const std::int64_t side = conv ? 32 : 28;
-    print_line(bench_step(measured, {.channels = 1, .height = side, .width = side}));
+    print_line(bench(measured, {.channels = 1, .height = side, .width = side}));
   }
 }
 
@@ -71,8 +85,9 @@ int run_bench(std::span<const std::string> args, MpiSession& mpi) {
     return static_cast<int>(ExitCode::kDone);
   }
   const auto& what = args[0];
-  if (what != "step" && what != "loader") {
-    throw ConfigError("gondola bench measures 'step' or 'loader', not '" + what +
+  constexpr std::array kKnown = {"step", "encode", "coordinates", "loader"};
+  if (std::find(kKnown.begin(), kKnown.end(), what) == kKnown.end()) {
+    throw ConfigError("gondola bench measures step, encode, coordinates or loader, not '" + what +
                       "'; see gondola bench --help");
   }
   if (mpi.size() != 1) {
@@ -87,8 +102,15 @@ int run_bench(std::span<const std::string> args, MpiSession& mpi) {
   }
   if (what == "loader") {
     bench_loader(loaded.config, print_line);
+    return static_cast<int>(ExitCode::kDone);
+  }
+  loaded.config.parallel.device = DeviceKind::kCpu;
+  loaded.config.parallel.threads = loaded.config.bench.threads;
+  (void)bind_device(loaded.config.parallel, mpi);
+  if (what == "coordinates") {
+    bench_coordinates(loaded.config, print_line);
   } else {
-    bench_steps(loaded.config, options, mpi);
+    bench_models(loaded.config, options, what == "step" ? bench_step : bench_encode);
   }
   return static_cast<int>(ExitCode::kDone);
 }

@@ -1,0 +1,199 @@
+#include "launch/coordinates_bench.hpp"
+
+#include <ATen/Parallel.h>
+#include <torch/types.h>
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <utility>
+#include <vector>
+
+#include "configs/errors.hpp"
+#include "configs/value_text.hpp"
+#include "data/image_source.hpp"
+#include "launch/bench_figures.hpp"
+#include "launch/one_rank.hpp"
+#include "trainer/coordinates/coordinate_draws.hpp"
+#include "trainer/evaluation/evaluate.hpp"
+#include "trainer/model.hpp"
+#include "trainer/train_step.hpp"
+
+namespace gondola {
+namespace {
+
+constexpr std::int64_t kTrainingSteps = 150;
+constexpr std::int64_t kDraws = 20;
+
+/// A model and the images that it is trained on, all on this rank.
+class Bench {
+ public:
+  Bench(const RunConfig& config, const ImageSource& source)
+      : config_(config),
+        source_(source),
+        timer_(progress_),
+        model_(make_model(config_, {.shape = shape(), .communicator = &one_})),
+        optimizer_(config_.optimizer, flat().numel(), flat().options()),
+        ids_(static_cast<std::size_t>(config_.trainer.batch_size)),
+        step_(config_,
+              {.decoder = *model_.decoder,
+               .objective = *model_.objective,
+               .optimizer = optimizer_,
+               .average = no_average_},
+              one_, timer_) {
+    std::iota(ids_.begin(), ids_.end(), 0);
+  }
+
+  [[nodiscard]] ImageShape shape() const {
+    return {.channels = source_.channels(), .height = source_.height(), .width = source_.width()};
+  }
+
+  /// The gradient of one step with these coordinates; the weights move at the learning rate.
+  torch::Tensor gradient(const CoordinatesSection& coordinates, DrawKey key, double rate) {
+    const CoordinateDraws draws(coordinates, source_.height(), source_.width(), config_.run.seed,
+                                nullptr);
+    StepView view{.pixels = draws.all() ? read_pixels(source_, ids_, draws.pixels(key))
+                                        : read_pixels(source_, ids_),
+                  .coordinates = draws.at(key, flat().options().requires_grad(false))};
+    (void)step_.run({.view = std::move(view), .ids = ids_}, ++number_, rate);
+    return model_.parameters().flat_gradient().clone();
+  }
+
+  void train(const CoordinatesSection& coordinates) {
+    for (std::int64_t i = 0; i < kTrainingSteps; ++i) {
+      (void)gradient(coordinates, {.batch = i}, config_.optimizer.learning_rate);
+    }
+  }
+
+ private:
+  [[nodiscard]] torch::Tensor& flat() { return model_.parameters().flat(); }
+
+  RunConfig config_;
+  const ImageSource& source_;
+  OneRank one_;
+  CollectiveProgress progress_;
+  PhaseTimer timer_;
+  Model model_;
+  FlatAdam optimizer_;
+  torch::Tensor no_average_;
+  std::vector<std::int64_t> ids_;
+  std::int64_t number_ = 0;
+  TrainStep step_;
+};
+
+CoordinateSet drawn(CoordinateSampler sampler, std::int64_t count) {
+  return {.sampler = sampler, .count = count};
+}
+
+/// Passes over coordinates that a step costs: 3 + 3 C at each inner one, 3 B at each outer one.
+std::int64_t cost_of(const CoordinatesSection& set, std::int64_t channels, std::int64_t batch) {
+  return (3 + 3 * channels) * set.inner.count + 3 * batch * set.outer.count;
+}
+
+void bench_errors(const RunConfig& config, const ImageSource& source,
+                  const std::function<void(const std::string&)>& print_line) {
+  const auto channels = source.channels();
+  const auto batch = config.trainer.batch_size;
+  const auto side = static_cast<std::int64_t>(
+      std::sqrt(static_cast<double>(source.height() * source.width())) / 4);
+  const auto count = side * side;  // M, a 16th of the pixels
+  using S = CoordinateSampler;
+  const auto both = [](S sampler, std::int64_t m) {
+    return CoordinatesSection{.inner = drawn(sampler, m), .outer = drawn(sampler, m)};
+  };
+  // Four times the inner set is paid for with outer coordinates.
+  const auto cost = cost_of(both(S::kSobol, count), channels, batch);
+  const auto fewer = (cost - (3 + 3 * channels) * 4 * count) / (3 * batch);
+  const std::vector<CoordinatesSection> cases = {
+      both(S::kUniform, count), both(S::kStratified, count), both(S::kSobol, count),
+      CoordinatesSection{.inner = drawn(S::kSobol, 4 * count), .outer = drawn(S::kSobol, fewer)}};
+
+  Bench bench(config, source);
+  bench.train(cases.back());
+  const auto exact = bench.gradient({}, {}, 0);
+  double uniform = 0;
+  for (const auto& set : cases) {
+    double squares = 0;
+    auto mean = torch::zeros_like(exact);
+    const auto start = Clock::now();
+    for (std::int64_t draw = 0; draw < kDraws; ++draw) {
+      const auto gradient = bench.gradient(set, {.batch = 1000000 + draw}, 0);
+      squares += ((gradient - exact).square().sum() / exact.square().sum()).item<double>();
+      mean += gradient / static_cast<double>(kDraws);
+    }
+    const auto error = std::sqrt(squares / static_cast<double>(kDraws));
+    if (uniform == 0) uniform = error;
+    const nlohmann::ordered_json json = {
+        {"bench", "coordinates"},
+        {"image", image_text(bench.shape())},
+        {"batch_size", batch},
+        {"inner", to_text(set.inner)},
+        {"outer", to_text(set.outer)},
+        {"cost_in_passes", cost_of(set, channels, batch)},
+        {"step_seconds", seconds_since(start) / static_cast<double>(kDraws)},
+        {"gradient_error", error},
+        {"error_of_the_mean", ((mean - exact).norm() / exact.norm()).item<double>()},
+        {"ratio_to_uniform", error / uniform}};
+    print_line(json.dump());
+  }
+}
+
+void bench_sizes(RunConfig config, const std::function<void(const std::string&)>& print_line) {
+  constexpr std::int64_t kCount = 1024;
+  config.trainer.batch_size = std::min<std::int64_t>(config.trainer.batch_size, 8);
+  const CoordinatesSection set{.inner = drawn(CoordinateSampler::kSobol, kCount),
+                               .outer = drawn(CoordinateSampler::kSobol, kCount)};
+  const std::vector<std::int64_t> sides = {64, 128, 256, 512, 1024};
+  std::vector<std::unique_ptr<ImageSource>> sources;
+  std::vector<std::unique_ptr<Bench>> benches;
+  for (const auto side : sides) {
+    const auto size = std::to_string(side);
+    sources.push_back(open_source(
+        "synthetic:" + std::to_string(config.trainer.batch_size) + "x1x" + size + "x" + size,
+        Split::kTrain, CacheKind::kHost));
+    benches.push_back(std::make_unique<Bench>(config, *sources.back()));
+    (void)benches.back()->gradient(set, {}, 0);
+  }
+  std::vector<std::vector<double>> seconds(sides.size());
+  for (std::int64_t repeat = 0; repeat < config.bench.repeats; ++repeat) {
+    for (std::size_t i = 0; i < sides.size(); ++i) {
+      const auto start = Clock::now();
+      (void)benches[i]->gradient(set, {.batch = repeat}, 0);
+      seconds[i].push_back(seconds_since(start));
+    }
+  }
+  for (std::size_t i = 0; i < sides.size(); ++i) {
+    std::vector<double> ratios;
+    for (std::size_t repeat = 0; repeat < seconds[i].size(); ++repeat) {
+      ratios.push_back(seconds[i][repeat] / seconds[0][repeat]);
+    }
+    const nlohmann::ordered_json json = {{"bench", "coordinates"},
+                                         {"image", image_text(benches[i]->shape())},
+                                         {"batch_size", config.trainer.batch_size},
+                                         {"inner", to_text(set.inner)},
+                                         {"outer", to_text(set.outer)},
+                                         {"step_seconds", spread(seconds[i])},
+                                         {"ratio_to_64x64", spread(ratios)}};
+    print_line(json.dump());
+  }
+}
+
+}  // namespace
+
+void bench_coordinates(RunConfig config,
+                       const std::function<void(const std::string&)>& print_line) {
+  if (config.model.decoder != DecoderKind::kSiren) {
+    throw ConfigError(
+        "gondola bench coordinates is for model.decoder = siren, whose coordinates "
+        "can be drawn: leave that option as it is");
+  }
+  const auto path = config.data.path.empty()
+                        ? "synthetic:" + std::to_string(config.trainer.batch_size) + "x1x128x128"
+                        : config.data.path;
+  const auto source = open_source(path, Split::kTrain, CacheKind::kHost);
+  config.trainer.batch_size = std::min(config.trainer.batch_size, source->images());
+  bench_errors(config, *source, print_line);
+  bench_sizes(config, print_line);
+}
+
+}  // namespace gondola
