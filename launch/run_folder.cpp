@@ -128,6 +128,7 @@ RunFolder open_run_folder(const RunConfig& config, const std::string& preset, st
     const auto found = find_resume(config.run, result.path);
     if (found) refuse_conflicts(config, dataset, *found);
     create(result.path);
+    result.lock = std::make_unique<RunLock>(result.path);
     return found ? found->string() : "";
   });
   if (!resume.empty()) result.resume_from = resume;
