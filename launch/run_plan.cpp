@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "configs/option_table.hpp"
+#include "trainer/latent/latent_encoder.hpp"
 #include "trainer/model.hpp"
 #include "trainer/training_loop.hpp"
 
@@ -44,6 +45,24 @@ std::vector<std::string> coordinate_lines(const RunConfig& config, const ImageSo
   }
   if (line.empty()) return {};
   return {"coordinates  " + line};
+}
+
+/// The published step size makes latents grow with the number of pixels: a word where these are
+/// many more than the paper's 784 to 16384.
+std::vector<std::string> step_size_lines(const RunConfig& config, const ImageSource& train) {
+  constexpr double kPublishedPixels = 784, kPublishedBatch = 64, kMostPixels = 16384;
+  const auto pixels = static_cast<double>(train.height() * train.width());
+  const auto published = published_scale(config.model.decoder, config.trainer.batch_size,
+                                         train.channels(), train.height(), train.width());
+  const bool warns = config.model.decoder == DecoderKind::kSiren && pixels > kMostPixels &&
+                     config.latent.step_size == published;
+  if (!warns) return {};
+  const auto smaller =
+      kPublishedPixels / (kPublishedBatch * static_cast<double>(train.channels()) * pixels);
+  return {
+      "note         latent.step_size = auto is meant for small images, and latents grow with the "
+      "pixels: if the loss rises, try --latent.step_size " +
+      number(smaller, 2)};
 }
 
 }  // namespace
@@ -89,6 +108,8 @@ std::vector<std::string> plan_lines(const RunConfig& config, const ImageSource& 
           " MB of weights, moments and batches a rank"};
   const auto coordinates = coordinate_lines(config, train);
   lines.insert(lines.begin() + 3, coordinates.begin(), coordinates.end());
+  const auto step_size = step_size_lines(config, train);
+  lines.insert(lines.end(), step_size.begin(), step_size.end());
   return lines;
 }
 
