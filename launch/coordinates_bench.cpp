@@ -25,11 +25,20 @@ namespace {
 constexpr std::int64_t kTrainingSteps = 150;
 constexpr std::int64_t kDraws = 20;
 
+/// Where the step size is auto, one that does not grow with the image: the published one at 28x28
+/// in batches of 64.
+RunConfig with_step_size(RunConfig config, const ImageSource& source) {
+  if (config.latent.step_size > 0) return config;
+  config.latent.step_size =
+      784.0 / (64.0 * static_cast<double>(source.channels() * source.height() * source.width()));
+  return config;
+}
+
 /// A model and the images that it is trained on, all on this rank.
 class Bench {
  public:
   Bench(const RunConfig& config, const ImageSource& source)
-      : config_(config),
+      : config_(with_step_size(config, source)),
         source_(source),
         timer_(progress_),
         model_(make_model(config_, {.shape = shape(), .communicator = &one_})),
