@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -20,8 +21,8 @@ namespace gondola {
 ///
 /// Where a file holds its pixels as one run of bytes, they are read past HDF5: by pread, or, where
 /// the page cache holds nearly all of them and a trial says that it is faster, from a mapping. The
-/// trial is repeated once an epoch. Other files go through HDF5, one thread at a time, where the
-/// HDF5 library is thread-safe, with a warning that tells how much slower that is.
+/// trial is repeated from epoch to epoch. Other files go through HDF5, one thread at a time, where
+/// the HDF5 library is thread-safe, with a warning that tells how much slower that is.
 class ShardSet final : public ImageSource {
  public:
   /// Where a file's images lie. Image i of the file has the id first_id + i.
@@ -61,6 +62,8 @@ class ShardSet final : public ImageSource {
  private:
   ShardSet(SourceInfo info, Split split, std::vector<Shard> shards);
 
+  using Clock = std::chrono::steady_clock;
+
   [[nodiscard]] bool use_mapping(std::size_t images) const;
   void choose_reading() const;
   void read_by_pread(std::span<const std::int64_t> ids, std::span<std::uint8_t> out) const;
@@ -73,6 +76,7 @@ class ShardSet final : public ImageSource {
   mutable std::mutex choice_mutex_;
   mutable std::atomic<bool> mapping_is_faster_ = false;
   mutable std::atomic<std::int64_t> images_to_choice_ = 0;
+  mutable Clock::time_point next_choice_ = {};  ///< Guarded by choice_mutex_.
 };
 
 }  // namespace gondola
