@@ -1,171 +1,23 @@
 #include "launch/loader_bench.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <ctime>
-#include <filesystem>
-#include <memory>
-#include <numeric>
-#include <thread>
 #include <vector>
 
-#include "configs/errors.hpp"
 #include "configs/value_text.hpp"
 #include "data/batch_loader.hpp"
-#include "data/dataset_file.hpp"
-#include "data/dataset_writer.hpp"
-#include "data/mapped_file.hpp"
-#include "data/shard_set.hpp"
 #include "launch/bench_figures.hpp"
+#include "launch/loader_controls.hpp"
+#include "launch/loader_wait.hpp"
+#include "launch/noise_file.hpp"
 
 namespace gondola {
 namespace {
-
-/// A folder of its own among the temporary files, removed with what is in it.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = std::filesystem::temp_directory_path() / "gondola-bench-XXXXXX";
-    if (::mkdtemp(name.data()) == nullptr) {
-      throw IoError("cannot make the folder " + name + ": " + std::strerror(errno) +
-                    "; name another place with TMPDIR");
-    }
-    path_ = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
-/// A dataset file of noise in a folder of its own, gone with this object.
-class NoiseFile {
- public:
-  NoiseFile(std::int64_t images, const ImageShape& shape) {
-    DatasetPlan plan{};
-    plan.name = "noise";
-    plan.channels = shape.channels;
-    plan.height = shape.height;
-    plan.width = shape.width;
-    plan.train_images = images;
-    DatasetWriter writer(path(), plan);
-    const std::int64_t bytes = shape.channels * shape.height * shape.width;
-    std::vector<std::uint8_t> part;
-    constexpr std::int64_t kPart = 1000;
-    std::uint64_t state = 1;
-    for (std::int64_t first = 0; first < images; first += kPart) {
-      part.resize(static_cast<std::size_t>(std::min(kPart, images - first) * bytes));
-      for (std::uint8_t& byte : part) {
-        state = state * 6364136223846793005ULL + 1442695040888963407ULL;
-        byte = static_cast<std::uint8_t>(state >> 56);
-      }
-      writer.write(Split::kTrain, first, part);
-    }
-    writer.commit({}, {}, {});
-  }
-  [[nodiscard]] std::string path() const { return folder_.path() / "noise.h5"; }
-
- private:
-  TemporaryFolder folder_;
-};
 
 struct LoaderCase {
   Shuffle shuffle;
   CacheKind cache;
   std::int64_t threads;
-};
-
-/// Reads the images of `ids`, cast to float32, on so many threads; `read(thread's buffer, id, out)`
-/// reads one. @return seconds
-template <typename Read>
-double control_seconds(std::span<const std::int64_t> ids, std::int64_t batch, std::int64_t threads,
-                       std::size_t values, const Read& read) {
-  struct Buffers {
-    std::vector<std::uint8_t> image;
-    AlignedBytes batch;
-  };
-  std::vector<Buffers> buffers;
-  for (std::int64_t t = 0; t < threads; ++t) {
-    const std::size_t bytes = static_cast<std::size_t>(batch) * values * sizeof(float);
-    buffers.push_back({std::vector<std::uint8_t>(values), AlignedBytes(bytes)});
-    std::memset(buffers.back().batch.data(), 0, bytes);
-  }
-  const auto work = [&](std::int64_t thread) {
-    auto& [image, memory] = buffers[static_cast<std::size_t>(thread)];
-    float* const out = reinterpret_cast<float*>(memory.data());
-    const auto step = static_cast<std::size_t>(batch);
-    for (std::size_t i = static_cast<std::size_t>(thread) * step; i < ids.size();
-         i += static_cast<std::size_t>(threads) * step) {
-      for (std::size_t j = 0; j < std::min(step, ids.size() - i); ++j) {
-        const std::uint8_t* const pixels = read(image, ids[i + j]);
-        for (std::size_t k = 0; k < values; ++k) {
-          out[j * values + k] = static_cast<float>(pixels[k]);
-        }
-      }
-    }
-  };
-  const auto start = Clock::now();
-  std::vector<std::thread> others;
-  for (std::int64_t t = 1; t < threads; ++t) {
-    others.emplace_back(work, t);
-  }
-  work(0);
-  for (auto& thread : others) {
-    thread.join();
-  }
-  return seconds_since(start);
-}
-
-/// The files of a dataset as the controls see them: descriptors and plain mappings.
-class RawImages {
- public:
-  explicit RawImages(const std::string& list) : set_(ShardSet::open(list, Split::kTrain)) {
-    for (const auto& shard : set_->shards()) {
-      if (!shard.mapping) {
-        throw DataError(shard.path +
-                        " keeps its images in chunks or packed, so there are no plain reads to "
-                        "compare with; import it with gondola import hdf5");
-      }
-    }
-  }
-  [[nodiscard]] const ShardSet& set() const { return *set_; }
-  [[nodiscard]] std::size_t values() const { return static_cast<std::size_t>(set_->image_bytes()); }
-
-  double pread_seconds(std::span<const std::int64_t> ids, std::int64_t batch,
-                       std::int64_t threads) const {
-    return control_seconds(
-        ids, batch, threads, values(), [this](std::vector<std::uint8_t>& image, std::int64_t id) {
-          const auto& shard = set_->shards()[set_->shard_of(id)];
-          const auto offset = shard.offset_bytes + (id - shard.first_id) * set_->image_bytes();
-          if (::pread(shard.file.get(), image.data(), image.size(), offset) !=
-              static_cast<ssize_t>(image.size())) {
-            std::memset(image.data(), 0, image.size());  // told by the loader
-          }
-          return image.data();
-        });
-  }
-
-  double mapping_seconds(std::span<const std::int64_t> ids, std::int64_t batch,
-                         std::int64_t threads) const {
-    return control_seconds(
-        ids, batch, threads, values(), [this](std::vector<std::uint8_t>&, std::int64_t id) {
-          const auto& shard = set_->shards()[set_->shard_of(id)];
-          return shard.mapping.data() + (id - shard.first_id) * set_->image_bytes();
-        });
-  }
-
- private:
-  std::unique_ptr<ShardSet> set_;
 };
 
 std::string shape_text(const ImageSource& source) {
@@ -262,39 +114,6 @@ nlohmann::ordered_json warm_case(const RunConfig& config, const std::string& pat
           {"ratio_to_control", spread(mapping_is_better ? ratio_to_mapping : ratio_to_pread)}};
 }
 
-/// Drops the files of a dataset from the page cache. REQUIRES that this process maps none of it.
-/// @return the largest part of any that stayed there all the same
-double evict(const std::string& path) {
-  const auto set = ShardSet::open(path, Split::kTrain);
-  double left = 0;
-  for (const auto& shard : set->shards()) {
-    (void)::fsync(shard.file.get());  // pages that are not on the disk yet cannot go
-    (void)::posix_fadvise(shard.file.get(), 0, 0, POSIX_FADV_DONTNEED);
-    left = std::max(left, shard.mapping.resident_part());
-  }
-  return left;
-}
-
-/// Seconds to read the images of a dataset from its files in their order, in large pieces.
-double sequential_seconds(const std::string& path) {
-  const auto set = ShardSet::open(path, Split::kTrain);
-  std::vector<std::uint8_t> buffer(std::size_t{1} << 22);
-  const auto start = Clock::now();
-  for (const auto& shard : set->shards()) {
-    (void)::posix_fadvise(shard.file.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
-    const std::int64_t end = shard.offset_bytes + shard.images * set->image_bytes();
-    for (std::int64_t at = shard.offset_bytes; at < end;) {
-      const auto count = ::pread(shard.file.get(), buffer.data(), buffer.size(), at);
-      if (count <= 0) {
-        throw IoError("cannot read " + shard.path + " at byte " + std::to_string(at) + ": " +
-                      std::strerror(errno));
-      }
-      at += count;
-    }
-  }
-  return seconds_since(start);
-}
-
 /// One epoch of blocks from a file that is not in memory, against reading it from end to end.
 nlohmann::ordered_json cold_case(const RunConfig& config, const std::string& path) {
   std::vector<double> own, sequential, ratios;
@@ -340,34 +159,63 @@ nlohmann::ordered_json cold_case(const RunConfig& config, const std::string& pat
           {"ratio_to_control", spread(ratios)}};
 }
 
-void bench_dataset(const RunConfig& config, const std::string& path,
+struct Cases {
+  std::vector<Shuffle> shuffles;
+  std::vector<CacheKind> caches;
+  std::vector<std::int64_t> threads;
+};
+
+Cases cases_of(const RunConfig& config, std::optional<Shuffle> shuffle) {
+  Cases cases{.shuffles = {Shuffle::kFull, Shuffle::kBlocks, Shuffle::kNone},
+              .caches = {CacheKind::kNone, CacheKind::kHost},
+              .threads = {1, 2}};
+  if (shuffle) cases.shuffles = {*shuffle};
+  if (config.data.cache != CacheKind::kAuto) cases.caches = {config.data.cache};
+  if (config.bench.threads > 0) cases.threads = {config.bench.threads};
+  return cases;
+}
+
+void bench_dataset(const RunConfig& config, const std::string& path, const Cases& cases,
                    const std::function<void(const std::string&)>& print) {
   require_a_batch(*ShardSet::open(path, Split::kTrain), config.trainer.batch_size);
-  const auto cold = cold_case(config, path);
+  const bool blocks = std::ranges::count(cases.shuffles, Shuffle::kBlocks) > 0;
+  const bool from_files = std::ranges::count(cases.caches, CacheKind::kNone) > 0;
+  if (blocks && from_files) print(cold_case(config, path).dump());
   const RawImages raw(path);
-  for (const std::int64_t threads : {1, 2}) {
-    for (const Shuffle shuffle : {Shuffle::kFull, Shuffle::kBlocks, Shuffle::kNone}) {
-      for (const CacheKind cache : {CacheKind::kNone, CacheKind::kHost}) {
+  for (const auto threads : cases.threads) {
+    for (const auto shuffle : cases.shuffles) {
+      for (const auto cache : cases.caches) {
         print(warm_case(config, path, raw, {shuffle, cache, threads}).dump());
       }
     }
   }
-  print(cold.dump());
 }
 
 }  // namespace
 
-void bench_loader(const RunConfig& config, const std::function<void(const std::string&)>& print) {
+void bench_loader(const RunConfig& config, std::optional<Shuffle> shuffle,
+                  const std::function<void(const std::string&)>& print) {
+  const auto cases = cases_of(config, shuffle);
+  const auto bench = [&](const std::string& path, const RunConfig& trained) {
+    bench_dataset(config, path, cases, print);
+    if (!shuffle) print(bench_loader_wait(trained, path).dump());
+  };
   if (!config.data.path.empty()) {
-    bench_dataset(config, config.data.path, print);
+    bench(config.data.path, config);
     return;
   }
-  for (const auto& [images, shape] :
-       {std::pair<std::int64_t, ImageShape>{60000, {.channels = 1, .height = 28, .width = 28}},
-        std::pair<std::int64_t, ImageShape>{20000, {.channels = 3, .height = 64, .width = 64}}}) {
+  auto siren = config, conv = config;
+  siren.model.decoder = DecoderKind::kSiren;
+  siren.model.activation = ActivationKind::kSin;
+  conv.model.decoder = DecoderKind::kConv;
+  conv.model.activation = ActivationKind::kElu;
+  const auto bench_noise = [&](std::int64_t images, const ImageShape& shape,
+                               const RunConfig& trained) {
     const NoiseFile file(images, shape);
-    bench_dataset(config, file.path(), print);
-  }
+    bench(file.path(), trained);
+  };
+  bench_noise(60000, {.channels = 1, .height = 28, .width = 28}, siren);
+  bench_noise(20000, {.channels = 3, .height = 64, .width = 64}, conv);
 }
 
 }  // namespace gondola

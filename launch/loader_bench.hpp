@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "configs/run_config.hpp"
@@ -20,7 +21,13 @@ namespace gondola {
 /// A last case reads an epoch of `blocks` from files that were dropped from the page cache, against
 /// reading these from end to end.
 ///
+/// And how long a training step waits for its batch: of the siren and 1x28x28, of conv and 3x64x64,
+/// or of the config's model and its dataset.
+///
+/// @param shuffle measures this one alone, and no training step; as data.cache and bench.threads,
+/// where they are not auto, choose cases
 /// @param print gets one JSON object (a line) a case
-void bench_loader(const RunConfig& config, const std::function<void(const std::string&)>& print);
+void bench_loader(const RunConfig& config, std::optional<Shuffle> shuffle,
+                  const std::function<void(const std::string&)>& print);
 
 }  // namespace gondola

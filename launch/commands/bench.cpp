@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <optional>
 #include <string>
 
 #include "configs/config_io.hpp"
@@ -58,13 +59,17 @@ void print_line(const std::string& line) {
   std::fflush(stdout);
 }
 
+/// REQUIRES the option's name as the table has it.
+bool is_given(std::span<const std::string> options, const std::string& name) {
+  return std::ranges::any_of(options,
+                             [&](const std::string& word) { return word.starts_with(name); });
+}
+
 using ModelBench = std::string (*)(const RunConfig&, const ImageShape&);
 
 /// Of both decoders, or of the one that is named.
 void bench_models(const RunConfig& config, std::span<const std::string> options, ModelBench bench) {
-  const bool one_decoder =
-      std::any_of(options.begin(), options.end(),
-                  [](const std::string& option) { return option.starts_with("--model.decoder"); });
+  const bool one_decoder = is_given(options, "--model.decoder");
   for (const auto decoder : {DecoderKind::kSiren, DecoderKind::kConv}) {
     if (one_decoder && decoder != config.model.decoder) continue;
     auto measured = config;
@@ -100,14 +105,15 @@ int run_bench(std::span<const std::string> args, MpiSession& mpi) {
     std::fputs(command_help("bench", kHelp + options_help()).c_str(), stdout);
     return static_cast<int>(ExitCode::kDone);
   }
-  if (what == "loader") {
-    bench_loader(loaded.config, print_line);
-    return static_cast<int>(ExitCode::kDone);
-  }
   loaded.config.parallel.device = DeviceKind::kCpu;
   loaded.config.parallel.threads = loaded.config.bench.threads;
   (void)bind_device(loaded.config.parallel, mpi);
-  if (what == "coordinates") {
+  if (what == "loader") {
+    const bool one_shuffle = is_given(options, "--data.shuffle");
+    bench_loader(loaded.config,
+                 one_shuffle ? std::optional(loaded.config.data.shuffle) : std::nullopt,
+                 print_line);
+  } else if (what == "coordinates") {
     bench_coordinates(loaded.config, print_line);
   } else {
     bench_models(loaded.config, options, what == "step" ? bench_step : bench_encode);

@@ -1,0 +1,74 @@
+#include "launch/loader_wait.hpp"
+
+#include <ATen/Parallel.h>
+#include <torch/types.h>
+
+#include <memory>
+#include <vector>
+
+#include "data/batch_loader.hpp"
+#include "data/image_source.hpp"
+#include "launch/bench_figures.hpp"
+#include "launch/one_rank.hpp"
+#include "trainer/model.hpp"
+#include "trainer/train_step.hpp"
+
+namespace gondola {
+
+nlohmann::ordered_json bench_loader_wait(const RunConfig& config, const std::string& path) {
+  const auto source = open_source(path, Split::kTrain, config.data.cache);
+  const ImageShape shape{
+      .channels = source->channels(), .height = source->height(), .width = source->width()};
+  BatchLoader loader(*source, {.shuffle = config.data.shuffle,
+                               .block_images = config.data.block_images,
+                               .seed = config.run.seed,
+                               .batch_size = config.trainer.batch_size,
+                               .reader_threads = config.data.reader_threads,
+                               .prefetch_batches = config.data.prefetch_batches});
+  OneRank one;
+  const CollectiveProgress progress;
+  PhaseTimer timer(progress);
+  const auto model = make_model(config, {.shape = shape, .communicator = &one});
+  const auto& flat = model.parameters().flat();
+  FlatAdam optimizer(config.optimizer, flat.numel(), flat.options());
+  torch::Tensor no_average;
+  TrainStep step(config,
+                 {.decoder = *model.decoder,
+                  .objective = *model.objective,
+                  .optimizer = optimizer,
+                  .average = no_average},
+                 one, timer);
+
+  std::vector<double> waits, steps, shares;
+  for (std::int64_t number = 0; number <= config.bench.repeats; ++number) {
+    const auto start = Clock::now();
+    const auto batch = loader.next();
+    const double waited = seconds_since(start);
+    const auto pixels =
+        torch::from_blob(const_cast<std::uint8_t*>(batch.pixels.data()),
+                         {batch.images, shape.channels, shape.height, shape.width}, torch::kUInt8);
+    (void)step
+        .run({.view = {.pixels = pixels}, .ids = batch.ids}, number + 1,
+             config.optimizer.learning_rate)
+        .sums.sum()
+        .item<double>();
+    const double all = seconds_since(start);
+    if (number == 0) continue;  // the first waits for threads to start and memory to come
+    waits.push_back(waited);
+    steps.push_back(all);
+    shares.push_back(waited / all);
+  }
+  return {{"bench", "loader"},
+          {"case", "training step"},
+          {"decoder", config.model.decoder == DecoderKind::kConv ? "conv" : "siren"},
+          {"image", image_text(shape)},
+          {"batch_size", config.trainer.batch_size},
+          {"compute_threads", at::get_num_threads()},
+          {"reader_threads", config.data.reader_threads},
+          {"steps", config.bench.repeats},
+          {"step_seconds", spread(steps)},
+          {"wait_seconds", spread(waits)},
+          {"share_waiting", spread(shares)}};
+}
+
+}  // namespace gondola
