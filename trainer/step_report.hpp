@@ -43,7 +43,7 @@ struct StepReport {
   double step_seconds = 0.0;       ///< Mean since the last logged step, this rank.
   PhaseSeconds phase_seconds{};    ///< Per step, mean since the last logged step, this rank.
   /// phase_seconds of every rank, in rank order; empty unless logged. The same on all ranks.
-  std::vector<PhaseSeconds> rank_phase_seconds;
+  std::vector<PhaseSeconds> rank_phase_seconds = {};
   std::int64_t images = 0;         ///< Images of this rank in this step.
   std::int64_t bytes_reduced = 0;  ///< Bytes of gradient this rank gave to be all-reduced.
   /// Updates skipped on all ranks, as not finite, since the last report that could tell: every step
