@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <optional>
 #include <set>
@@ -12,7 +13,7 @@
 #include <vector>
 
 #include "configs/errors.hpp"
-#include "monitoring/report_style.hpp"
+#include "monitoring/report_page.hpp"
 #include "monitoring/run_history.hpp"
 #include "monitoring/svg_chart.hpp"
 #include "monitoring/text_file.hpp"
@@ -39,10 +40,6 @@ std::string base64(const std::string& bytes) {
 std::string run_name(const fs::path& run_folder) {
   const auto path = fs::absolute(run_folder).lexically_normal();
   return (path.has_filename() ? path : path.parent_path()).filename().string();
-}
-
-std::string section(const std::string& title, const std::string& content) {
-  return "<section><h2>" + title + "</h2>\n" + content + "</section>\n";
 }
 
 Curve curve_of(const std::vector<StepReport>& steps, const std::string& name,
@@ -116,14 +113,14 @@ std::string draw_losses(const RunHistory& history) {
       unusable == 0
           ? std::string()
           : fmt::format("<p class=\"note\">{} logged losses are not finite.</p>\n", unusable);
-  return section("Loss over steps", draw_line_chart(chart) + note);
+  return report_section("Loss over steps", draw_line_chart(chart) + note);
 }
 
 std::string draw_curve_section(const RunHistory& history, const std::string& title,
                                const std::string& y_name, double StepReport::*value) {
   LineChart chart{.y_name = y_name, .curves = {}, .y_from_zero = true, .frame = kHalf};
   chart.curves.push_back(curve_of(history.steps, title, value));
-  return section(title, draw_line_chart(chart));
+  return report_section(title, draw_line_chart(chart));
 }
 
 /// Phases that come between steps: step_seconds does not hold them.
@@ -161,11 +158,34 @@ std::string draw_phases(const RunHistory& history) {
                           shares[place].name, short_number(shares[place].value, 3),
                           100.0 * shares[place].value / whole);
   }
-  return section("Where rank 0's time went",
-                 draw_stacked_bar(shares) + "<div class=\"legend\">" + legend + "</div>\n");
+  return report_section("Where rank 0's time went",
+                        draw_stacked_bar(shares) + "<div class=\"legend\">" + legend + "</div>\n");
 }
 
-/// The first, the middle and the last picture in the samples folder.
+/// The step that a picture's name, step-00000300.png, says.
+std::int64_t step_of(const fs::path& picture) {
+  const auto digits = picture.stem().string().substr(5);
+  std::int64_t step = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), step);
+  return step;
+}
+
+/// Of ascending steps the first, the last, and three between them, each about as many times the one
+/// before: a model changes most at the beginning.
+std::set<std::size_t> pictures_to_show(const std::vector<std::int64_t>& steps) {
+  constexpr int kMost = 5;
+  const auto logarithm = [](std::int64_t step) { return std::log1p(static_cast<double>(step)); };
+  const double first = logarithm(steps.front()), last = logarithm(steps.back());
+  std::set<std::size_t> shown;
+  for (int i = 0; i < kMost; ++i) {
+    const double wanted = first + (last - first) * i / (kMost - 1);
+    const auto nearest = std::ranges::min_element(
+        steps, {}, [&](std::int64_t step) { return std::abs(logarithm(step) - wanted); });
+    shown.insert(static_cast<std::size_t>(nearest - steps.begin()));
+  }
+  return shown;
+}
+
 std::string draw_pictures(const fs::path& run_folder) {
   std::vector<fs::path> paths;
   std::error_code none;
@@ -174,19 +194,18 @@ std::string draw_pictures(const fs::path& run_folder) {
     if (name.starts_with("step-") && name.ends_with(".png")) paths.push_back(entry.path());
   }
   if (paths.empty()) return "";
-  std::sort(paths.begin(), paths.end());
+  std::ranges::sort(paths, {}, step_of);
+  std::vector<std::int64_t> steps;
+  for (const auto& path : paths) steps.push_back(step_of(path));
   std::string figures;
-  for (const auto index : std::set<std::size_t>{0, paths.size() / 2, paths.size() - 1}) {
-    const auto number = paths[index].stem().string().substr(5);
-    const auto digits = number.find_first_not_of('0');
+  for (const auto index : pictures_to_show(steps)) {
     figures += fmt::format(
         "<figure><img alt=\"originals over reconstructions\" src=\"data:image/png;base64,{}\">"
         "<figcaption>Step {}: held-out originals above, their reconstructions below</figcaption>"
         "</figure>\n",
-        base64(read_text_file(paths[index])),
-        escape_html(digits == std::string::npos ? "0" : number.substr(digits)));
+        base64(read_text_file(paths[index])), steps[index]);
   }
-  return section("Pictures", figures);
+  return report_section("Pictures", figures);
 }
 
 std::string draw_evaluations(const std::vector<EvalReport>& evaluations) {
@@ -211,8 +230,9 @@ std::string draw_evaluations(const std::vector<EvalReport>& evaluations) {
     body += "<td class=\"word\">" + escape_html(evaluation.encoding) + "</td></tr>\n";
   }
   const auto* note = best != nullptr ? "<p class=\"note\">In bold: the lowest loss.</p>\n" : "";
-  return section("Evaluations", "<div class=\"scroll\"><table>\n<thead>" + head +
-                                    "</thead>\n<tbody>" + body + "</tbody></table></div>\n" + note);
+  return report_section("Evaluations", "<div class=\"scroll\"><table>\n<thead>" + head +
+                                           "</thead>\n<tbody>" + body + "</tbody></table></div>\n" +
+                                           note);
 }
 
 /// A file of the run folder, if it is there yet.
@@ -264,20 +284,19 @@ std::filesystem::path write_report(const std::filesystem::path& run_folder) {
                             "started yet");
   }
   const auto history = read_run_history(run_folder / "metrics.jsonl");
-  const auto title = escape_html(run_name(run_folder));
-  const std::string page =
-      "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>" +
-      title + " - Gondola</title><style>" + kReportStyle + "</style></head><body>\n" +
-      draw_header(run_folder, history) + draw_tiles(history) + draw_losses(history) +
-      draw_pictures(run_folder) + draw_phases(history) + "<div class=\"pair\">\n" +
-      draw_curve_section(history, "Throughput", "images a second", &StepReport::images_per_second) +
-      draw_curve_section(history, "Learning rate", "learning rate", &StepReport::learning_rate) +
-      draw_curve_section(history, "Gradient norm", "before clipping", &StepReport::gradient_norm) +
-      draw_curve_section(history, "Latent norm", "root mean square over the batch",
-                         &StepReport::latent_norm) +
-      "</div>\n" + draw_evaluations(history.evaluations) + draw_config(run_folder) +
-      "</body></html>\n";
+  const auto page =
+      report_page(run_name(run_folder),
+                  draw_header(run_folder, history) + draw_tiles(history) + draw_losses(history) +
+                      draw_pictures(run_folder) + draw_phases(history) + "<div class=\"pair\">\n" +
+                      draw_curve_section(history, "Throughput", "images a second",
+                                         &StepReport::images_per_second) +
+                      draw_curve_section(history, "Learning rate", "learning rate",
+                                         &StepReport::learning_rate) +
+                      draw_curve_section(history, "Gradient norm", "before clipping",
+                                         &StepReport::gradient_norm) +
+                      draw_curve_section(history, "Latent norm", "root mean square over the batch",
+                                         &StepReport::latent_norm) +
+                      "</div>\n" + draw_evaluations(history.evaluations) + draw_config(run_folder));
   const auto path = run_folder / "report.html";
   write_text_file(path, page);
   return path;
