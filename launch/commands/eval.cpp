@@ -1,4 +1,5 @@
 #include <cstdio>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -6,6 +7,7 @@
 
 #include "configs/errors.hpp"
 #include "configs/option_table.hpp"
+#include "data/images/png.hpp"
 #include "launch/commands/commands.hpp"
 #include "launch/device_binding.hpp"
 #include "launch/encoded_images.hpp"
@@ -13,6 +15,7 @@
 #include "launch/mpi_session.hpp"
 #include "launch/trained_model.hpp"
 #include "launch/watchdog.hpp"
+#include "monitoring/histogram_plot.hpp"
 #include "trainer/evaluation/evaluate.hpp"
 #include "trainer/latent/latent_gaussian.hpp"
 #include "trainer/parallel/mpi_communicator.hpp"
@@ -49,6 +52,15 @@ EvalReport evaluate_other_split(TrainedModel& model, const ModelOptions& options
                   control);
 }
 
+/// @param latents [N, k(, s, s)]. Values that do not vary are left at 0.
+void draw_spread(const torch::Tensor& latents, const LatentMoments& moments,
+                 const std::string& path) {
+  const auto stddev = torch::where(moments.stddev > 0, moments.stddev, 1.0);
+  const auto spread = (latents.flatten(1).to(torch::kFloat64) - moments.mean) / stddev;
+  const auto picture = draw_histogram(host_values(spread));
+  write_png(path, picture.width, picture.height, picture.channels, picture.pixels);
+}
+
 std::vector<double> list_of(const torch::Tensor& values) {
   const auto host = values.to(torch::kFloat64).contiguous();
   return {host.data_ptr<double>(), host.data_ptr<double>() + host.numel()};
@@ -58,12 +70,21 @@ std::vector<double> list_of(const torch::Tensor& values) {
 
 int run_eval(std::span<const std::string> args, MpiSession& mpi) {
   auto table = model_option_table(/*default_images=*/0);
-  table.add_options()("json", "print one JSON object instead of a table")  //
-      ("gap", "measure the other split too, and what it differs by")       //
-      ("latents", "moments of the latents, which a normal distribution would have as 0 and 0");
+  table.add_options()("json", "print one JSON object instead of a table")                       //
+      ("gap", "measure the other split too, and what it differs by")                            //
+      ("latents", "moments of the latents, which a normal distribution would have as 0 and 0")  //
+      ("histogram", boost::program_options::value<std::string>(),
+       "PNG to write as well: how the latents' values spread, each less its mean and over its "
+       "standard "
+       "deviation, from -4 to 4, and the normal distribution as a line");
   const auto values = parse_model_command("eval", args, table);
   if (!values) return static_cast<int>(ExitCode::kDone);
   const auto options = model_options(*values);
+  const auto histogram =
+      values->count("histogram") > 0 ? (*values)["histogram"].as<std::string>() : "";
+  if (!histogram.empty() && std::filesystem::exists(histogram)) {
+    throw ConfigError("'" + histogram + "' exists already; name another --histogram");
+  }
 
   const auto binding = bind_device({}, mpi);
   CollectiveProgress progress;
@@ -78,9 +99,11 @@ int run_eval(std::span<const std::string> args, MpiSession& mpi) {
   std::optional<EvalReport> other;
   if (values->count("gap") > 0) other = evaluate_other_split(model, options, control);
   std::optional<LatentMoments> moments;
-  if (values->count("latents") > 0) {
+  if (values->count("latents") > 0 || !histogram.empty()) {
     require_one_rank("eval --latents", mpi.size());
-    moments = moments_of(encode_images(model, *source, options.images));
+    const auto latents = encode_images(model, *source, options.images);
+    moments = moments_of(latents);
+    if (!histogram.empty()) draw_spread(latents, *moments, histogram);
   }
   const auto& flat = model.decoder().parameters().flat();
   if (mpi.rank() != 0) return static_cast<int>(ExitCode::kDone);
