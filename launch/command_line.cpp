@@ -23,7 +23,8 @@ const std::vector<CommandInfo>& command_table() {
       {"encode", "Write the latents of images", "encode [options]"},
       {"bench", "Measure the speed of a part of the program, as lines of JSON",
        "bench WHAT [options]"},
-      {"report", "Write report.html of a run folder anew", "report RUN_FOLDER"},
+      {"report", "Write report.html of a run folder anew, or compare runs",
+       "report RUN_FOLDER | report --compare RUN_FOLDER RUN_FOLDER ..."},
       {"help", "Show this text, or the help of a command", "help [COMMAND]"},
   };
   return commands;

@@ -37,6 +37,8 @@ svg text { font-size: 12px; fill: var(--muted); font-variant-numeric: tabular-nu
 .dot { stroke: var(--card); stroke-width: 1; }
 .part { stroke: var(--card); stroke-width: 1; }
 .curve.c0 { stroke: var(--c0); } .curve.c1 { stroke: var(--c1); } .curve.c2 { stroke: var(--c2); }
+.curve.c3 { stroke: var(--c3); } .curve.c4 { stroke: var(--c4); } .curve.c5 { stroke: var(--c5); }
+.curve.c6 { stroke: var(--c6); } .curve.c7 { stroke: var(--c7); } .curve.c8 { stroke: var(--c8); }
 .c0:not(.curve) { fill: var(--c0); background: var(--c0); }
 .c1:not(.curve) { fill: var(--c1); background: var(--c1); }
 .c2:not(.curve) { fill: var(--c2); background: var(--c2); }

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <set>
 
 namespace gondola {
 
@@ -187,15 +188,19 @@ std::string draw_line_chart(const LineChart& chart) {
 
   std::string legend;
   std::string curves;
+  std::set<std::size_t> named;
   for (std::size_t place = 0; place < chart.curves.size(); ++place) {
     const auto& curve = chart.curves[place];
-    curves += draw_curve(curve, place, axes);
-    legend += fmt::format(R"(<span><i class="c{}"></i>{}</span>)", place, escape_html(curve.name));
+    const auto group = curve.group.value_or(place);
+    curves += draw_curve(curve, group % kChartColours, axes);
+    if (!named.insert(group).second) continue;
+    legend += fmt::format(R"(<span><i class="c{}"></i>{}</span>)", group % kChartColours,
+                          escape_html(curve.group ? curve.group_name : curve.name));
   }
   return fmt::format(R"(<svg class="chart" viewBox="0 0 {} {}" role="img">)", chart.frame.width,
                      chart.frame.height) +
          draw_grid(axes, chart) + curves + "</svg>" +
-         (chart.curves.size() > 1 ? "<div class=\"legend\">" + legend + "</div>" : "") + "\n";
+         (named.size() > 1 ? "<div class=\"legend\">" + legend + "</div>" : "") + "\n";
 }
 
 std::string draw_stacked_bar(const std::vector<Share>& shares) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,11 +13,16 @@ struct ChartPoint {
   double y = 0.0;
 };
 
-/// One curve, coloured by its place in the chart (CSS classes c0, c1, ...).
+/// Colours of curves (CSS classes c0, c1, ...), which then repeat.
+inline constexpr std::size_t kChartColours = 9;
+
+/// One curve, coloured by its place in the chart, or like others of its group.
 struct Curve {
   std::string name;
-  std::vector<ChartPoint> points;  ///< x ascending.
-  bool dots = false;               ///< Marks each point and says its values on hovering.
+  std::vector<ChartPoint> points;         ///< x ascending.
+  bool dots = false;                      ///< Marks each point and says its values on hovering.
+  std::optional<std::size_t> group = {};  ///< Its colour; the first of a group is in the legend ...
+  std::string group_name = {};            ///< ... by this name.
 };
 
 /// The drawing area inside the picture, in the picture's own units: about pixels where the style

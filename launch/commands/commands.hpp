@@ -11,7 +11,9 @@ class MpiSession;
 // prints its usage. They return the program's exit code.
 
 /// `gondola report RUN_FOLDER`: writes report.html into the run folder and prints its path.
-/// @throws ConfigError, and what write_report throws
+/// `gondola report --compare RUN_FOLDER ...`: writes a page that compares runs and prints its
+/// table.
+/// @throws ConfigError, and what write_report and compare_runs throw
 int run_report(std::span<const std::string> args);
 
 /// `gondola import idx --input PATH --output FILE`: makes a dataset file and, beside it, a contact

@@ -43,6 +43,16 @@ class ExperimentTest(TrainingTest):
         for row in ROWS:
             self.assertRegex(table, rf"(?m)^\| {row} \| [0-9.]+ \|$")
 
+        # The runs behind two rows, beside each other.
+        runs = [self.output / row / "coil-20/seed-0/run" for row in ("gon", "glo")]
+        page = self.folder / "gon-glo.html"
+        compared = gondola("report", "--compare", *runs, "--output", page)
+        self.assertEqual(compared.returncode, 0, compared.stderr)
+        self.assertRegex(compared.stdout, r"(?m)^gon +1 +test +20 ")
+        self.assertRegex(compared.stdout, r"(?m)^glo +1 +test +20 ")
+        self.assertIn("model.family", page.read_text())
+        self.assertEqual(gondola("report", "--compare", runs[0]).returncode, 64)
+
         # One row is lost: the same command makes that one, and none of the others.
         results = sorted(self.output.glob("*/coil-20/seed-0/result.json"))
         self.assertEqual(len(results), len(ROWS))
