@@ -1,5 +1,6 @@
 #include <turbojpeg.h>
 
+#include <algorithm>
 #include <memory>
 #include <new>
 #include <vector>
@@ -57,7 +58,8 @@ bool is_arithmetic(std::span<const std::uint8_t> bytes) {
 
 }  // namespace
 
-PlanarImage decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name) {
+PlanarImage decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name,
+                        const ChooseWindow& choose) {
   tjhandle handle = decompressor().get();
   int width = 0, height = 0, subsampling = -1, colours = -1;
   const auto length = static_cast<unsigned long>(bytes.size());
@@ -81,20 +83,29 @@ PlanarImage decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& 
   // An 8x8 block takes one bit at least, and may stand for 4x4 blocks where it is subsampled; but
   // one of the colours is not.
   constexpr double kLeastBits = 1.0 / 64;
-  PlanarImage image = make_image(grey ? 1 : 3, height, width, kLeastBits, bytes.size(), name);
-  const std::size_t pixels = static_cast<std::size_t>(image.height * image.width);
-  thread_local std::vector<std::uint8_t> interleaved;
-  if (!grey) {
-    interleaved.resize(4 * pixels);
-  }
+  require_size(grey ? 1 : 3, height, width, kLeastBits, bytes.size(), name);
+  const Window window = choose ? choose(height, width)
+                               : Window{.top = 0, .left = 0, .height = height, .width = width};
+  const auto bytes_a_pixel = static_cast<std::size_t>(grey ? 1 : 4);
+  thread_local std::vector<std::uint8_t> unpacked;
+  unpacked.resize(bytes_a_pixel * static_cast<std::size_t>(height) *
+                  static_cast<std::size_t>(width));
   // What the library only warns of has left a part of the picture grey.
   const int flags = TJFLAG_STOPONWARNING | TJFLAG_LIMITSCANS;
-  if (::tjDecompress2(handle, bytes.data(), length, grey ? image.pixels.data() : interleaved.data(),
-                      width, /*pitch=*/0, height, grey ? TJPF_GRAY : TJPF_RGBX, flags) != 0) {
+  if (::tjDecompress2(handle, bytes.data(), length, unpacked.data(), width, /*pitch=*/0, height,
+                      grey ? TJPF_GRAY : TJPF_RGBX, flags) != 0) {
     refuse_damage(name);
   }
+  PlanarImage image{.channels = grey ? 1 : 3, .height = window.height, .width = window.width};
+  image.pixels.resize(static_cast<std::size_t>(image.channels * image.height * image.width));
+  const std::uint8_t* const first =
+      unpacked.data() + bytes_a_pixel * static_cast<std::size_t>(window.top * width + window.left);
   if (!grey) {
-    split_planes(interleaved, image);
+    split_planes(first, width, image);
+    return image;
+  }
+  for (std::int64_t row = 0; row < window.height; ++row) {
+    std::copy_n(first + row * width, window.width, image.pixels.data() + row * window.width);
   }
   return image;
 }

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "configs/errors.hpp"
-#include "data/images/crop.hpp"
+#include "data/images/decode.hpp"
 #include "data/importers/archive_source.hpp"
 
 namespace gondola {
@@ -43,16 +43,20 @@ class CelebaSource final : public ArchiveSource {
   }
 
   [[nodiscard]] PlanarImage decode(const RawImage& raw) const override {
-    const PlanarImage face = ArchiveSource::decode(raw);
-    const bool whole = face.width == kWidth && face.height == kHeight;
-    if (!whole && (face.width != kWidth / 2 || face.height != kHeight / 2)) {
-      throw DataError(raw.name + " is " + std::to_string(face.width) + " pixels wide and " +
-                      std::to_string(face.height) +
-                      " high, where aligned faces are 178 by 218 (or 89 by 109); import other "
-                      "pictures with gondola import images");
-    }
-    const std::int64_t side = whole ? crop_ : crop_ / 2;
-    return crop(face, centred(face.height, side), centred(face.width, side), side, side);
+    return decode_image(raw.bytes, raw.name, [&](std::int64_t height, std::int64_t width) {
+      const bool whole = width == kWidth && height == kHeight;
+      if (!whole && (width != kWidth / 2 || height != kHeight / 2)) {
+        throw DataError(raw.name + " is " + std::to_string(width) + " pixels wide and " +
+                        std::to_string(height) +
+                        " high, where aligned faces are 178 by 218 (or 89 by 109); import other "
+                        "pictures with gondola import images");
+      }
+      const std::int64_t side = whole ? crop_ : crop_ / 2;
+      return Window{.top = centred(height, side),
+                    .left = centred(width, side),
+                    .height = side,
+                    .width = side};
+    });
   }
 
  private:

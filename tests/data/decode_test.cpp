@@ -3,6 +3,7 @@
 #include <atomic>
 #include <thread>
 
+#include "data/images/crop.hpp"
 #include "tests/data/data_test.hpp"
 
 namespace gondola {
@@ -61,6 +62,27 @@ TEST_F(Decode, pictures_are_what_pillow_makes_of_them) {
     EXPECT_EQ(image.height, right.height) << name;
     EXPECT_EQ(image.width, right.width) << name;
     EXPECT_EQ(image.pixels, right.pixels) << name;
+  }
+}
+
+TEST_F(Decode, a_window_of_a_picture_is_what_a_crop_of_the_whole_is) {
+  for (const std::string& name : names()) {
+    const PlanarImage right = expected(name);
+    const Window window{.top = right.height / 3,
+                        .left = right.width / 4,
+                        .height = (right.height + 1) / 2,
+                        .width = (right.width + 1) / 2};
+    const PlanarImage part =
+        decode_image(packed(name), name, [&](std::int64_t height, std::int64_t width) {
+          EXPECT_EQ(height, right.height) << name;
+          EXPECT_EQ(width, right.width) << name;
+          return window;
+        });
+    const auto wanted = crop(right, window.top, window.left, window.height, window.width);
+    EXPECT_EQ(part.channels, wanted.channels) << name;
+    EXPECT_EQ(part.height, wanted.height) << name;
+    EXPECT_EQ(part.width, wanted.width) << name;
+    EXPECT_EQ(part.pixels, wanted.pixels) << name;
   }
 }
 
