@@ -14,6 +14,8 @@
 #include <utility>
 
 #include "configs/errors.hpp"
+#include "monitoring/live_page.hpp"
+#include "monitoring/live_run.hpp"
 #include "monitoring/run_name.hpp"
 #include "monitoring/text_file.hpp"
 
@@ -21,16 +23,20 @@ namespace gondola {
 
 namespace {
 
-constexpr std::size_t kThreads = 2;
+constexpr std::size_t kThreads = 4;
 
-/// Whether the request carries the token; the comparison takes as long for any token of that
-/// length.
-bool authorized(const httplib::Request& request, const std::string& token) {
-  if (token.empty()) return true;
-  const auto given = request.get_header_value("Authorization");
-  const auto wanted = "Bearer " + token;
+/// Takes as long for any text of that length.
+bool same(const std::string& given, const std::string& wanted) {
   return given.size() == wanted.size() &&
          CRYPTO_memcmp(given.data(), wanted.data(), wanted.size()) == 0;
+}
+
+/// Whether the request carries the token.
+bool authorized(const httplib::Request& request, const std::string& token) {
+  if (token.empty() || same(request.get_header_value("Authorization"), "Bearer " + token)) {
+    return true;
+  }
+  return request.path == "/" && same(request.get_param_value("token"), token);
 }
 
 std::string health_json(const HealthStatus& health) {
@@ -73,17 +79,24 @@ void configure_connections(httplib::Server& server) {
 
 MetricsEndpoint::MetricsEndpoint(const EndpointOptions& options,
                                  std::shared_ptr<const prometheus::Collectable> metrics,
-                                 std::function<HealthStatus()> health)
+                                 std::function<HealthStatus()> health,
+                                 std::shared_ptr<const LiveRun> live)
     : server_(std::make_unique<httplib::Server>()), host_(reachable_host(options.bind)) {
   configure_connections(*server_);
   server_->set_pre_routing_handler(
-      [token = options.token](const httplib::Request& request, httplib::Response& response) {
+      [token = options.token, page = live != nullptr](const httplib::Request& request,
+                                                      httplib::Response& response) {
         if (authorized(request, token)) return httplib::Server::HandlerResponse::Unhandled;
+        if (page && request.path == "/") {
+          answer_sign_in(response);
+          return httplib::Server::HandlerResponse::Handled;
+        }
         response.status = 401;
         response.set_header("WWW-Authenticate", "Bearer");
         response.set_content("a bearer token is needed\n", "text/plain");
         return httplib::Server::HandlerResponse::Handled;
       });
+  if (live) serve_live_page(*server_, std::move(live));
   server_->Get("/metrics", [metrics = std::move(metrics)](const httplib::Request&,
                                                           httplib::Response& response) {
     response.set_content(prometheus::TextSerializer().Serialize(metrics->Collect()),
@@ -118,9 +131,12 @@ MetricsEndpoint::~MetricsEndpoint() {
 
 EndpointAttempt try_start_endpoint(const EndpointOptions& options,
                                    std::shared_ptr<const prometheus::Collectable> metrics,
-                                   std::function<HealthStatus()> health) {
+                                   std::function<HealthStatus()> health,
+                                   std::shared_ptr<const LiveRun> live) {
   try {
-    return {std::make_unique<MetricsEndpoint>(options, std::move(metrics), std::move(health)), ""};
+    return {std::make_unique<MetricsEndpoint>(options, std::move(metrics), std::move(health),
+                                              std::move(live)),
+            ""};
   } catch (const IoError& error) {
     return {nullptr, std::string(error.what()) + "; training goes on without it"};
   }

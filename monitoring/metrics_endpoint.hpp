@@ -16,6 +16,8 @@ class Server;
 
 namespace gondola {
 
+class LiveRun;
+
 /// What /healthz answers: one rank's view of itself.
 struct HealthStatus {
   int rank = 0;
@@ -29,20 +31,23 @@ struct HealthStatus {
 struct EndpointOptions {
   std::string bind = "127.0.0.1";  ///< Numeric address or host name to listen on; never "off".
   int port = 0;                    ///< 0: any free port.
-  std::string token = {};          ///< Bearer token that both paths demand; empty: none.
+  std::string token = {};          ///< Bearer token that every path demands; empty: none.
 };
 
 /// Serves GET /metrics (Prometheus text format) and GET /healthz (JSON: rank, step, sequence,
-/// inside, seconds_inside, status) from threads of its own. The destructor stops it within about a
-/// second.
+/// inside, seconds_inside, status) from threads of its own, and on rank 0 the live page (`/`). A
+/// browser may give the token of `/` as `/?token=...`, of the other paths by header alone. The
+/// destructor stops it within about a second.
 class MetricsEndpoint {
  public:
   /// `metrics` is collected at each scrape, `health` called at each /healthz: both from the
-  /// endpoint's threads, while training runs. @throws IoError where the address cannot be bound
+  /// endpoint's threads, while training runs. `live` is the run of the live page; nullptr: none.
+  /// @throws IoError where the address cannot be bound
   /// (port taken, not an address of this machine).
   MetricsEndpoint(const EndpointOptions& options,
                   std::shared_ptr<const prometheus::Collectable> metrics,
-                  std::function<HealthStatus()> health);
+                  std::function<HealthStatus()> health,
+                  std::shared_ptr<const LiveRun> live = nullptr);
   ~MetricsEndpoint();
   MetricsEndpoint(const MetricsEndpoint&) = delete;
   MetricsEndpoint& operator=(const MetricsEndpoint&) = delete;
@@ -69,7 +74,7 @@ struct EndpointAttempt {
 /// endpoint.
 [[nodiscard]] EndpointAttempt try_start_endpoint(
     const EndpointOptions& options, std::shared_ptr<const prometheus::Collectable> metrics,
-    std::function<HealthStatus()> health);
+    std::function<HealthStatus()> health, std::shared_ptr<const LiveRun> live = nullptr);
 
 /// The first line of a token file, without surrounding blanks. @throws MissingInputError;
 /// ConfigError where it is empty.

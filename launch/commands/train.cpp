@@ -27,6 +27,7 @@
 #include "launch/stop_signal.hpp"
 #include "launch/watchdog.hpp"
 #include "monitoring/image_grid.hpp"
+#include "monitoring/live_run.hpp"
 #include "monitoring/log_file.hpp"
 #include "monitoring/metrics_endpoint.hpp"
 #include "monitoring/metrics_observer.hpp"
@@ -170,6 +171,7 @@ class Watchers {
 
   RankLog log_;
   std::shared_ptr<MetricsObserver> metrics_;
+  std::shared_ptr<LiveRun> live_;  ///< On rank 0.
   std::vector<std::shared_ptr<StepObserver>> observers_;
   std::unique_ptr<MetricsEndpoint> endpoint_;
   std::vector<ScrapeTarget> targets_;  ///< On rank 0: of all ranks.
@@ -179,22 +181,24 @@ Watchers::Watchers(const RunConfig& config, const RunFolder& folder, const MpiSe
                    const DeviceBinding& binding, const CollectiveProgress& progress,
                    Communicator& control, Watchdog& watchdog, std::int64_t start_step,
                    std::int64_t steps)
-    : log_(folder.path, mpi.rank()),
-      metrics_(std::make_shared<MetricsObserver>(
-          RunInfo{.run = run_name(folder.path),
-                  .decoder = config.model.decoder == DecoderKind::kSiren ? "siren" : "conv",
-                  .dataset = config.data.path,
-                  .device = binding.device.is_cuda() ? "cuda" : "cpu",
-                  .world_size = mpi.size(),
-                  .rank = mpi.rank(),
-                  .planned_steps = steps,
-                  .folder = folder.path})) {
+    : log_(folder.path, mpi.rank()) {
+  const RunInfo info{.run = run_name(folder.path),
+                     .decoder = config.model.decoder == DecoderKind::kSiren ? "siren" : "conv",
+                     .dataset = config.data.path,
+                     .device = binding.device.is_cuda() ? "cuda" : "cpu",
+                     .world_size = mpi.size(),
+                     .rank = mpi.rank(),
+                     .planned_steps = steps,
+                     .folder = folder.path};
+  metrics_ = std::make_shared<MetricsObserver>(info);
   observers_.push_back(metrics_);
   if (mpi.rank() == 0) {
     observers_.push_back(std::make_shared<RunLog>(folder.path, start_step));
     observers_.push_back(std::make_shared<ImageGrid>(folder.path));
     observers_.push_back(std::make_shared<ProgressLine>(
         ProgressOptions{.style = progress_style_of(STDOUT_FILENO), .total_steps = steps}));
+    live_ = std::make_shared<LiveRun>(info);  // reads what the run log has kept
+    observers_.push_back(live_);
   }
   start_endpoint(config, folder, mpi, progress, control, watchdog);
 }
@@ -217,7 +221,8 @@ void Watchers::start_endpoint(const RunConfig& config, const RunFolder& folder,
                               .inside = progress.inside(),
                               .seconds_inside = progress.seconds_inside(),
                               .status = progress.step.load() == 0 ? "starting" : "training"};
-        });
+        },
+        live_);
     endpoint_ = std::move(attempt.endpoint);
     if (endpoint_) {
       mine.host = endpoint_->host();
