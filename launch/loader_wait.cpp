@@ -26,7 +26,7 @@ nlohmann::ordered_json bench_loader_wait(const RunConfig& config, const std::str
                                .reader_threads = config.data.reader_threads,
                                .prefetch_batches = config.data.prefetch_batches});
   OneRank one;
-  const CollectiveProgress progress;
+  CollectiveProgress progress;
   PhaseTimer timer(progress);
   const auto model = make_model(config, {.shape = shape, .communicator = &one});
   const auto& flat = model.parameters().flat();

@@ -99,7 +99,7 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape) {
   std::iota(ids.begin(), ids.end(), 0);
 
   OneRank one;
-  const CollectiveProgress progress;
+  CollectiveProgress progress;
   PhaseTimer timer(progress);
   const auto model = make_model(config, {.shape = shape, .communicator = &one});
   const auto& flat = model.parameters().flat();

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "configs/errors.hpp"
+#include "launch/collective_files.hpp"
 #include "launch/collective_inquest.hpp"
 #include "launch/stop_signal.hpp"
 
@@ -50,6 +51,11 @@ void Watchdog::may_ask(std::vector<RankEndpoint> endpoints, std::string token) {
   token_ = std::move(token);
 }
 
+void Watchdog::log_to(std::filesystem::path run_folder) {
+  const std::lock_guard held(mutex_);
+  run_folder_ = std::move(run_folder);
+}
+
 void Watchdog::run(const std::stop_token& stop) {
   std::uint64_t asked_about = 0;  // the collective of the inquest below; 0: none
   Inquest inquest;
@@ -68,7 +74,12 @@ void Watchdog::run(const std::stop_token& stop) {
       std::unique_lock held(mutex_);
       const auto endpoints = endpoints_;
       const auto token = token_;
+      const auto run_folder = run_folder_;
       held.unlock();
+      // Before anybody speaks and leaves: the launcher ends the rest then.
+      if (!run_folder.empty()) {
+        write_collectives(run_folder, options_.rank, options_.size, progress_.log());
+      }
       auto answers = ask_all_ranks(endpoints, options_.rank, token);
       answers[static_cast<std::size_t>(options_.rank)].health = mine;
       inquest = hold_inquest(answers, options_.rank, allowed + kSpeakerHasWaitedSeconds);

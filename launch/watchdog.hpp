@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -30,6 +31,8 @@ class Watchdog {
   /// The ranks can be asked from here on. @param endpoints one a rank, in rank order. @param token
   /// bearer token of the endpoints; empty: none.
   void may_ask(std::vector<RankEndpoint> endpoints, std::string token);
+  /// Where the latest collectives of this rank are written when one times out.
+  void log_to(std::filesystem::path run_folder);
 
   /// Stops the thread, in a tenth of a second.
   ~Watchdog() = default;
@@ -41,9 +44,10 @@ class Watchdog {
 
   const CollectiveProgress& progress_;
   WatchdogOptions options_;
-  std::mutex mutex_;  // of the two below
+  std::mutex mutex_;  // of the three below
   std::vector<RankEndpoint> endpoints_;
   std::string token_;
+  std::filesystem::path run_folder_;
   std::jthread thread_;  // last: stops before what it looks at goes
 };
 

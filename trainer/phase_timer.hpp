@@ -16,13 +16,14 @@ class PhaseTimer {
   using Clock = std::chrono::steady_clock;
 
   /// `progress`, of the communicators that are used, must outlive this object.
-  explicit PhaseTimer(const CollectiveProgress& progress) : progress_(progress) {}
+  explicit PhaseTimer(CollectiveProgress& progress) : progress_(progress) {}
 
   /// Time from here on belongs to `phase`, until the next call.
   void enter(Phase phase) {
     stop();
     current_ = phase;
     running_ = true;
+    progress_.phase.store(kPhaseNames[static_cast<std::size_t>(phase)]);
   }
   void stop() {
     const auto now = Clock::now();
@@ -35,6 +36,7 @@ class PhaseTimer {
     since_ = now;
     in_collectives_since_ = in_collectives;
     running_ = false;
+    progress_.phase.store("");
   }
 
   /// Seconds by phase since the last call, which starts them from zero.
@@ -51,7 +53,7 @@ class PhaseTimer {
   }
   double& of(Phase phase) { return seconds_[static_cast<std::size_t>(phase)]; }
 
-  const CollectiveProgress& progress_;
+  CollectiveProgress& progress_;
   PhaseSeconds seconds_{};
   Phase current_ = Phase::kData;
   bool running_ = false;

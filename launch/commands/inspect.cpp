@@ -1,10 +1,12 @@
 #include "data/inspect.hpp"
 
+#include <filesystem>
 #include <iostream>
 #include <string>
 
 #include "configs/errors.hpp"
 #include "data/pixel_statistics.hpp"
+#include "launch/collective_files.hpp"
 #include "launch/commands/commands.hpp"
 #include "launch/commands/dataset_command_options.hpp"
 
@@ -24,12 +26,18 @@ int run_inspect(std::span<const std::string> args) {
     return static_cast<int>(ExitCode::kDone);
   }
   if (values->count("file") == 0) {
-    throw ConfigError("the dataset file to inspect is missing; give gondola inspect FILE");
+    throw ConfigError(
+        "the dataset file to inspect is missing; give gondola inspect FILE, or the "
+        "folder of a run");
   }
   if (values->count("sheet") > 0) {
     require_new_sheet((*values)["sheet"].as<std::string>());
   }
   const auto path = (*values)["file"].as<std::string>();
+  if (std::filesystem::is_directory(path)) {
+    std::cout << collective_verdict(path) << "\n";
+    return static_cast<int>(ExitCode::kDone);
+  }
   const bool verify = values->count("verify") > 0;
   const auto summary = inspect_dataset(path, verify ? Checksums::kVerify : Checksums::kAsStored);
   print_summary(summary, std::cout);

@@ -14,6 +14,7 @@
 #include "data/batch_loader.hpp"
 #include "data/image_source.hpp"
 #include "data/ledger.hpp"
+#include "launch/collective_files.hpp"
 #include "launch/command_line.hpp"
 #include "launch/commands/commands.hpp"
 #include "launch/device_binding.hpp"
@@ -356,6 +357,8 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
     [[maybe_unused]] const auto token = read_token_file(config.monitoring.token_file);
   }
   const auto folder = open_run_folder(config, loaded.preset, sources.train->fingerprint(), control);
+  watchdog.log_to(folder.path);
+  const CollectivesOnError on_error(folder.path, mpi.rank(), mpi.size(), progress.log());
   auto state = trainee.state();
   if (folder.resume_from) {
     read_checkpoint(*folder.resume_from, state);

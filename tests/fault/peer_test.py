@@ -41,6 +41,13 @@ class PeerTest(TrainingTest):
                 said = self.assert_one_sentence(training.errors,
                                                 f"rank {stopped} does not answer")
                 saw(f"stopped: 76 after {seconds:.1f} s: {said}")
+                verdict = gondola("inspect", training.run)
+                self.assertEqual(verdict.returncode, 0, verdict.stderr)
+                # Where the launcher woke the stopped rank while it ended all, it left a list too.
+                self.assertRegex(verdict.stdout,
+                                 r"^collective \d+ \(\w+( of \d+ bytes)?, step \d+, phase \w+\) was "
+                                 rf".*; ranks? [\d, ]*\b{stopped}\b[\d, ]* (was|were|did not)")
+                saw(verdict.stdout.strip())
 
     def test_a_rank_that_cannot_read_its_images_ends_all_with_65_and_is_named(self):
         images = write_idx(self.folder, train=200, test=10)

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <cstdint>
 
+#include "trainer/parallel/collective_log.hpp"
+
 namespace gondola {
 
 /// What this rank's training thread is doing, for threads that only look (watchdog, /healthz).
@@ -13,12 +15,22 @@ class CollectiveProgress {
  public:
   using Clock = std::chrono::steady_clock;
 
-  void enter() noexcept {
+  /// @param name of the collective, text that stays. @param bytes of this rank's tensor.
+  /// @return its number, for leave().
+  std::uint64_t enter(const char* name, std::int64_t bytes) noexcept {
     entered_.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
-    sequence_.fetch_add(1, std::memory_order_release);
+    const auto sequence = sequence_.fetch_add(1, std::memory_order_release) + 1;
+    log_.enter(sequence, name, bytes, step.load(), phase.load(std::memory_order_relaxed));
     depth_.fetch_add(1, std::memory_order_release);
+    return sequence;
   }
-  void leave() noexcept { depth_.fetch_sub(1, std::memory_order_release); }
+  void leave(std::uint64_t sequence) noexcept {
+    log_.leave(sequence);
+    depth_.fetch_sub(1, std::memory_order_release);
+  }
+
+  /// The latest collectives.
+  [[nodiscard]] const CollectiveLog& log() const noexcept { return log_; }
 
   /// Seconds that the training thread has spent in collectives of the host, all in all. For that
   /// thread only.
@@ -46,6 +58,8 @@ class CollectiveProgress {
 
   /// The step being computed, for /healthz.
   std::atomic<std::int64_t> step{0};
+  /// Of that step, by name; "" outside one.
+  std::atomic<const char*> phase{""};
 
  private:
   std::atomic<std::uint64_t> sequence_{0};
@@ -53,17 +67,18 @@ class CollectiveProgress {
   std::atomic<Clock::rep> entered_{0};
   std::atomic<double> extra_seconds_{0.0};
   double host_seconds_ = 0.0;
+  CollectiveLog log_;
 };
 
 /// One collective of the host, from entering to leaving it.
 class CollectiveScope {
  public:
-  explicit CollectiveScope(CollectiveProgress& progress)
-      : progress_(progress), start_(CollectiveProgress::Clock::now()) {
-    progress_.enter();
-  }
+  CollectiveScope(CollectiveProgress& progress, const char* name, std::int64_t bytes = 0)
+      : progress_(progress),
+        start_(CollectiveProgress::Clock::now()),
+        sequence_(progress_.enter(name, bytes)) {}
   ~CollectiveScope() {
-    progress_.leave();
+    progress_.leave(sequence_);
     progress_.add_host_seconds(
         std::chrono::duration<double>(CollectiveProgress::Clock::now() - start_).count());
   }
@@ -73,6 +88,7 @@ class CollectiveScope {
  private:
   CollectiveProgress& progress_;
   CollectiveProgress::Clock::time_point start_;
+  std::uint64_t sequence_;
 };
 
 }  // namespace gondola

@@ -30,7 +30,7 @@ std::unique_ptr<Communicator> make_group_communicator(const torch::Device& devic
   mpi_check(MPI_Comm_rank(world, &rank), "MPI_Comm_rank");
   MPI_Comm group = MPI_COMM_NULL;
   {
-    const CollectiveScope scope(progress);
+    const CollectiveScope scope(progress, "split");
     mpi_check(MPI_Comm_split(world, rank / static_cast<int>(ranks), rank, &group),
               "MPI_Comm_split");
     mpi_check(MPI_Comm_set_errhandler(group, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");

@@ -43,7 +43,7 @@ void for_pieces(std::int64_t total, std::int64_t largest, const Piece& piece) {
 MpiCommunicator::MpiCommunicator(MPI_Comm parent, CollectiveProgress& progress,
                                  MpiCommunicatorOptions options)
     : progress_(progress), options_(options) {
-  const CollectiveScope scope(progress_);
+  const CollectiveScope scope(progress_, "communicator");
   mpi_check(MPI_Comm_dup(parent, &comm_), "MPI_Comm_dup");
   mpi_check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   mpi_check(MPI_Comm_rank(comm_, &rank_), "MPI_Comm_rank");
@@ -51,7 +51,7 @@ MpiCommunicator::MpiCommunicator(MPI_Comm parent, CollectiveProgress& progress,
 }
 
 void MpiCommunicator::close() {
-  const CollectiveScope scope(progress_);
+  const CollectiveScope scope(progress_, "close");
   mpi_check(MPI_Comm_free(&comm_), "MPI_Comm_free");
 }
 
@@ -99,7 +99,7 @@ void MpiCommunicator::add_floating(torch::Tensor& tensor) {
 
 void MpiCommunicator::all_reduce_sum(torch::Tensor& tensor) {
   require_cpu(tensor);
-  const CollectiveScope scope(progress_);
+  const CollectiveScope scope(progress_, "all_reduce_sum", bytes_of(tensor));
   switch (tensor.scalar_type()) {
     case torch::kFloat32:
       add_floating<float>(tensor);
@@ -122,7 +122,7 @@ void MpiCommunicator::all_reduce_sum(torch::Tensor& tensor) {
 
 void MpiCommunicator::broadcast(torch::Tensor& tensor, int root) {
   require_cpu(tensor);
-  const CollectiveScope scope(progress_);
+  const CollectiveScope scope(progress_, "broadcast", bytes_of(tensor));
   auto* const bytes = static_cast<char*>(tensor.mutable_data_ptr());
   for_pieces(bytes_of(tensor), options_.largest_count, [&](std::int64_t first, int count) {
     mpi_check(MPI_Bcast(bytes + first, count, MPI_BYTE, root, comm_), "MPI_Bcast");
@@ -131,7 +131,7 @@ void MpiCommunicator::broadcast(torch::Tensor& tensor, int root) {
 
 torch::Tensor MpiCommunicator::all_gather(const torch::Tensor& tensor) {
   require_cpu(tensor);
-  const CollectiveScope scope(progress_);
+  const CollectiveScope scope(progress_, "all_gather", bytes_of(tensor));
   auto sizes = tensor.sizes().vec();
   sizes.insert(sizes.begin(), size_);
   auto all = torch::empty(sizes, tensor.options().requires_grad(false));  // [W, ...]
@@ -153,7 +153,7 @@ torch::Tensor MpiCommunicator::all_gather(const torch::Tensor& tensor) {
 }
 
 void MpiCommunicator::barrier() {
-  const CollectiveScope scope(progress_);
+  const CollectiveScope scope(progress_, "barrier");
   mpi_check(MPI_Barrier(comm_), "MPI_Barrier");
 }
 

@@ -29,10 +29,9 @@ class NcclCompletion {
   [[nodiscard]] std::unique_lock<std::mutex> lock() { return std::unique_lock(mutex_); }
 
   /// REQUIRES lock(). A collective is about to be put on the stream.
-  void enter() {
-    if (pending_) progress_.leave();
-    progress_.enter();
-    pending_ = true;
+  void enter(const char* call, std::int64_t bytes) {
+    if (pending_ > 0) progress_.leave(pending_);
+    pending_ = progress_.enter(call, bytes);
     event_ = c10::cuda::CUDAEvent(cudaEventDisableTiming);
   }
   /// REQUIRES lock(). It was put on `stream`.
@@ -48,7 +47,7 @@ class NcclCompletion {
       const auto held = lock();
       look();
     }
-    if (pending_) progress_.leave();
+    if (pending_ > 0) progress_.leave(pending_);
   }
 
   void look() {
@@ -59,11 +58,11 @@ class NcclCompletion {
       fault_ = ncclGetErrorString(state);
       return;
     }
-    if (!pending_ || !event_.isCreated()) return;
+    if (pending_ == 0 || !event_.isCreated()) return;
     try {
       if (!event_.query()) return;
-      progress_.leave();
-      pending_ = false;
+      progress_.leave(pending_);
+      pending_ = 0;
     } catch (const c10::Error& error) {
       fault_ = error.what_without_backtrace();
     }
@@ -72,7 +71,7 @@ class NcclCompletion {
   ncclComm* comm_;
   CollectiveProgress& progress_;
   std::mutex mutex_;
-  bool pending_ = false;        // a collective was entered that the GPU is not known to be past
+  std::uint64_t pending_ = 0;   // a collective that the GPU is not known to be past; 0: none
   c10::cuda::CUDAEvent event_;  // behind the latest collective
   std::string fault_;
   std::jthread thread_;  // last: stops before what it looks at goes
@@ -103,7 +102,7 @@ NcclCommunicator::NcclCommunicator(const torch::Device& device, MPI_Comm world,
   mpi_check(MPI_Comm_size(world, &size_), "MPI_Comm_size");
   c10::cuda::set_device(device_.index());
 
-  const CollectiveScope scope(progress_);
+  const CollectiveScope scope(progress_, "ncclCommInitRank");
   ncclUniqueId id{};
   if (rank_ == 0) await("ncclGetUniqueId", ncclGetUniqueId(&id));
   mpi_check(MPI_Bcast(&id, sizeof id, MPI_BYTE, 0, world), "MPI_Bcast");
@@ -117,7 +116,7 @@ NcclCommunicator::~NcclCommunicator() = default;
 
 void NcclCommunicator::close() {
   completion_.reset();
-  const CollectiveScope scope(progress_);
+  const CollectiveScope scope(progress_, "ncclCommFinalize");
   await("ncclCommFinalize", ncclCommFinalize(comm_));
   const auto result = ncclCommDestroy(std::exchange(comm_, nullptr));
   if (result != ncclSuccess) fail("ncclCommDestroy", ncclGetErrorString(result));
@@ -136,7 +135,8 @@ const char* NcclCommunicator::fault_of(int result) const {
 
 void NcclCommunicator::fail(const char* call, const char* words) {
   completion_.reset();
-  const CollectiveScope scope(progress_);  // the abort itself may hang: the watchdog is to see it
+  const CollectiveScope scope(
+      progress_, "ncclCommAbort");  // the abort itself may hang: the watchdog is to see it
   if (comm_ != nullptr) ncclCommAbort(std::exchange(comm_, nullptr));
   throw CommError(std::string(call) + " failed on " + device_.str() + " with \"" + words +
                   "\": restart from the last checkpoint (NCCL_DEBUG=INFO tells more)");
@@ -146,7 +146,8 @@ void NcclCommunicator::await(const char* call, int result) {
   if (const char* fault = fault_of(result)) fail(call, fault);
 }
 
-void NcclCommunicator::launch(const char* call, const std::function<int(void*)>& enqueue) {
+void NcclCommunicator::launch(const char* call, std::int64_t bytes,
+                              const std::function<int(void*)>& enqueue) {
   TORCH_CHECK(comm_ != nullptr, call, " on a communicator that was closed or aborted");
   const auto stream = c10::cuda::getCurrentCUDAStream(device_.index());
   std::string fault;
@@ -154,7 +155,7 @@ void NcclCommunicator::launch(const char* call, const std::function<int(void*)>&
     const auto held = completion_->lock();
     fault = completion_->fault();
     if (fault.empty()) {
-      completion_->enter();
+      completion_->enter(call, bytes);
       // The first collective connects the ranks, which is waited for here.
       if (const char* words = fault_of(enqueue(stream.stream()))) fault = words;
     }
@@ -172,7 +173,7 @@ void NcclCommunicator::require_here(const torch::Tensor& tensor) const {
 void NcclCommunicator::all_reduce_sum(torch::Tensor& tensor) {
   require_here(tensor);
   const auto type = nccl_type(tensor);
-  launch("ncclAllReduce", [&](void* stream) {
+  launch("ncclAllReduce", static_cast<std::int64_t>(tensor.nbytes()), [&](void* stream) {
     void* const data = tensor.mutable_data_ptr();
     return ncclAllReduce(data, data, static_cast<std::size_t>(tensor.numel()), type, ncclSum, comm_,
                          static_cast<cudaStream_t>(stream));
@@ -181,7 +182,7 @@ void NcclCommunicator::all_reduce_sum(torch::Tensor& tensor) {
 
 void NcclCommunicator::broadcast(torch::Tensor& tensor, int root) {
   require_here(tensor);
-  launch("ncclBroadcast", [&](void* stream) {
+  launch("ncclBroadcast", static_cast<std::int64_t>(tensor.nbytes()), [&](void* stream) {
     void* const data = tensor.mutable_data_ptr();
     return ncclBroadcast(data, data, tensor.nbytes(), ncclUint8, root, comm_,
                          static_cast<cudaStream_t>(stream));
@@ -193,7 +194,7 @@ torch::Tensor NcclCommunicator::all_gather(const torch::Tensor& tensor) {
   auto sizes = tensor.sizes().vec();
   sizes.insert(sizes.begin(), size_);
   auto all = torch::empty(sizes, tensor.options().requires_grad(false));  // [W, ...]
-  launch("ncclAllGather", [&](void* stream) {
+  launch("ncclAllGather", static_cast<std::int64_t>(tensor.nbytes()), [&](void* stream) {
     return ncclAllGather(tensor.const_data_ptr(), all.mutable_data_ptr(), tensor.nbytes(),
                          ncclUint8, comm_, static_cast<cudaStream_t>(stream));
   });

@@ -50,7 +50,8 @@ class NcclCommunicator final : public Communicator {
 
  private:
   /// Runs `enqueue` (it returns an ncclResult_t as int) on the current stream as one collective.
-  void launch(const char* call, const std::function<int(void* stream)>& enqueue);
+  void launch(const char* call, std::int64_t bytes,
+              const std::function<int(void* stream)>& enqueue);
   /// Waits until a non-blocking call is through; nullptr, or words for an error or a timeout.
   [[nodiscard]] const char* fault_of(int result) const;
   /// The same; aborts and throws where there is a fault.

@@ -1,0 +1,157 @@
+#include "launch/collective_files.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <system_error>
+#include <vector>
+
+#include "configs/errors.hpp"
+#include "trainer/parallel/rank_names.hpp"
+
+namespace gondola {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+fs::path file_of(const fs::path& run_folder, int rank) {
+  return run_folder / "logs" / ("collectives-rank-" + std::to_string(rank) + ".json");
+}
+
+/// What one rank's file says of its latest collective.
+struct Latest {
+  int rank = 0;
+  int size = 0;
+  std::uint64_t sequence = 0;
+  bool left = false;
+  std::string words;  ///< "all_reduce_sum of 4096 bytes, step 7, phase inner"
+};
+
+std::string words_of(const Json& record) {
+  std::string words = record.at("name").get<std::string>();
+  const auto bytes = record.at("bytes").get<std::int64_t>();
+  if (bytes > 0) words += " of " + std::to_string(bytes) + " bytes";
+  words += ", step " + std::to_string(record.at("step").get<std::int64_t>());
+  const auto phase = record.at("phase").get<std::string>();
+  return phase.empty() ? words : words + ", phase " + phase;
+}
+
+Latest read_latest(const fs::path& path) {
+  try {
+    std::ifstream file(path);
+    const auto document = Json::parse(file);
+    Latest latest;
+    latest.rank = document.at("rank").get<int>();
+    latest.size = document.at("size").get<int>();
+    const auto& records = document.at("collectives");
+    if (records.empty()) return latest;
+    const auto& last = records.back();
+    latest.sequence = last.at("sequence").get<std::uint64_t>();
+    latest.left = !last.at("left").is_null();
+    latest.words = words_of(last);
+    return latest;
+  } catch (const nlohmann::json::exception&) {
+    throw DataError(path.string() + " is not a rank's list of collectives: remove it");
+  }
+}
+
+std::vector<Latest> read_all(const fs::path& run_folder) {
+  std::vector<Latest> ranks;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(run_folder / "logs", error)) {
+    const auto name = entry.path().filename().string();
+    if (name.starts_with("collectives-rank-") && name.ends_with(".json")) {
+      ranks.push_back(read_latest(entry.path()));
+    }
+  }
+  if (ranks.empty()) {
+    throw MissingInputError("run folder '" + run_folder.string() +
+                            "' has no logs/collectives-rank-*.json: no collective of it timed out "
+                            "or failed; name the folder of a run that ended with 76");
+  }
+  std::sort(ranks.begin(), ranks.end(),
+            [](const Latest& a, const Latest& b) { return a.rank < b.rank; });
+  return ranks;
+}
+
+}  // namespace
+
+void write_collectives(const fs::path& run_folder, int rank, int size,
+                       const CollectiveLog& log) noexcept {
+  try {
+    Json records = Json::array();
+    for (const auto& record : log.records()) {
+      records.push_back({{"sequence", record.sequence},
+                         {"name", record.name},
+                         {"bytes", record.bytes},
+                         {"step", record.step},
+                         {"phase", record.phase},
+                         {"entered", record.entered},
+                         {"left", record.left > 0 ? Json(record.left) : Json(nullptr)}});
+    }
+    const Json document = {{"rank", rank}, {"size", size}, {"collectives", std::move(records)}};
+    const auto path = file_of(run_folder, rank);
+    const auto whole = fs::path(path.string() + ".new");
+    std::ofstream(whole) << document.dump(1) << "\n";
+    fs::rename(whole, path);
+  } catch (...) {  // NOLINT(bugprone-empty-catch): the run is ending with another error
+  }
+}
+
+/// The first collective that some rank is still in says who is missing: those that wait in later
+/// ones wait because of it. Where no rank is in one, the last that was entered.
+std::string collective_verdict(const fs::path& run_folder) {
+  const auto ranks = read_all(run_folder);
+  const Latest* at = nullptr;
+  for (const auto& latest : ranks) {
+    if (!latest.left && (at == nullptr || latest.sequence < at->sequence)) at = &latest;
+  }
+  if (at == nullptr) {
+    at = &*std::max_element(ranks.begin(), ranks.end(), [](const Latest& a, const Latest& b) {
+      return a.sequence < b.sequence;
+    });
+  }
+  std::vector<int> came, inside, through, silent(static_cast<std::size_t>(ranks.front().size));
+  std::iota(silent.begin(), silent.end(), 0);
+  std::string behind;
+  for (const auto& latest : ranks) {
+    std::erase(silent, latest.rank);
+    if (latest.sequence < at->sequence) {
+      behind += "; rank " + std::to_string(latest.rank) + " was missing: its last was collective " +
+                std::to_string(latest.sequence) + " (" + latest.words + ")";
+      continue;
+    }
+    came.push_back(latest.rank);
+    (latest.sequence == at->sequence && !latest.left ? inside : through).push_back(latest.rank);
+  }
+  const auto collective = "collective " + std::to_string(at->sequence) + " (" + at->words + ")";
+  if (behind.empty() && silent.empty()) {
+    if (inside.empty() || through.empty()) {
+      return collective + " was entered by " + name_ranks(came) +
+             ", which are all: none was missing, so look at the network between them";
+    }
+    return collective + " was left by " + name_ranks(through) + "; " + name_ranks(inside) +
+           " did not come out of it";
+  }
+  auto sentence = collective + " was entered by " + name_ranks(came) + behind;
+  if (!silent.empty()) {
+    sentence += "; " + name_ranks(silent) + (silent.size() == 1 ? " was" : " were") +
+                " missing and left no list: stopped, killed, or on a machine that is gone";
+  }
+  return sentence;
+}
+
+CollectivesOnError::CollectivesOnError(fs::path run_folder, int rank, int size,
+                                       const CollectiveLog& log)
+    : run_folder_(std::move(run_folder)), rank_(rank), size_(size), log_(log) {
+  std::error_code ignored;
+  fs::remove(file_of(run_folder_, rank_), ignored);
+}
+
+CollectivesOnError::~CollectivesOnError() {
+  if (std::uncaught_exceptions() > exceptions_) write_collectives(run_folder_, rank_, size_, log_);
+}
+
+}  // namespace gondola

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <exception>
+#include <filesystem>
+#include <string>
+#include <utility>
+
+#include "trainer/parallel/collective_log.hpp"
+
+namespace gondola {
+
+/// Writes this rank's latest collectives to logs/collectives-rank-<rank>.json of the run folder.
+/// Any thread; what cannot be written is left, since the run is ending anyway.
+void write_collectives(const std::filesystem::path& run_folder, int rank, int size,
+                       const CollectiveLog& log) noexcept;
+
+/// Which ranks came to the last collective of a run that timed out or failed, and which did not:
+/// one sentence, from the files that its ranks left.
+/// @throws MissingInputError where there are none; DataError where one is damaged
+[[nodiscard]] std::string collective_verdict(const std::filesystem::path& run_folder);
+
+/// Writes the collectives of a rank that is leaving its scope by an exception; what an earlier run
+/// of the folder left is removed at the start.
+class CollectivesOnError {
+ public:
+  CollectivesOnError(std::filesystem::path run_folder, int rank, int size,
+                     const CollectiveLog& log);
+  ~CollectivesOnError();
+  CollectivesOnError(const CollectivesOnError&) = delete;
+  CollectivesOnError& operator=(const CollectivesOnError&) = delete;
+
+ private:
+  std::filesystem::path run_folder_;
+  int rank_;
+  int size_;
+  const CollectiveLog& log_;
+  int exceptions_ = std::uncaught_exceptions();
+};
+
+}  // namespace gondola
