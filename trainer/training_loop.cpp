@@ -176,7 +176,8 @@ torch::Tensor TrainingLoop::pixels_of(const ImageSource& source, std::span<const
 /// What a draw of coordinates sees of the images of a batch, read here and now.
 StepView TrainingLoop::view_of(std::span<const std::int64_t> ids, DrawKey key) const {
   const auto& flat = run_.state.decoder.parameters().flat();
-  StepView view{.coordinates = draws_.at(key, flat.options().requires_grad(false))};
+  StepView view;
+  view.coordinates = draws_.at(key, flat.options().requires_grad(false));
   if (cache_) {
     view.pixels = cache_->gather(ids);
     if (draws_.all()) {

@@ -26,7 +26,8 @@ TEST(HistogramPlot, bars_are_as_high_as_their_share_of_the_values) {
   const std::vector<float> values = {1.05F, 1.06F, 1.07F, -1.95F};
   const auto picture = draw_histogram(values);
   EXPECT_EQ(height_at(picture, 404), picture.height);
-  EXPECT_NEAR(static_cast<double>(height_at(picture, 164)), picture.height / 3.0, 1.0);
+  EXPECT_NEAR(static_cast<double>(height_at(picture, 164)),
+              static_cast<double>(picture.height) / 3.0, 1.0);
   EXPECT_EQ(height_at(picture, 300), 0);
 }
 

@@ -80,7 +80,7 @@ TEST_P(Samplers, the_inner_gradient_is_unbiased_and_a_wrong_weight_is_seen) {
   const auto exact = gradient_at(nullptr);  // [48]
   const auto projections = torch::randn({kProjections, exact.numel()},
                                         at::detail::createCPUGenerator(1), torch::kFloat64);
-  const CoordinateDraws draws({.inner = set}, kHeight, kWidth, /*seed=*/9, nullptr);
+  const CoordinateDraws draws({.inner = set, .outer = {}}, kHeight, kWidth, /*seed=*/9, nullptr);
   std::vector<torch::Tensor> projected;
   for (std::int64_t batch = 0; batch < kDraws; ++batch) {
     const auto at = draws.at({.batch = batch}, exact.options());
