@@ -17,6 +17,8 @@ into build/release.  What is there already is left alone.
   --target NAME    build only this target (gondola: the program without its tests)
   --no-build       stop before configuring and building
   --slurm          also install Slurm, which the tests labelled slurm run in a throw-away cluster
+  --dashboards     also install Prometheus and Chromium, which launch/dashboard.sh and the tests
+                   labelled dashboards use
   --download DIR   keep the packages that are downloaded in DIR; run on a fresh machine, that is
                    what --offline needs
   --offline DIR    install from DIR (*.deb, *.whl) instead of the network
@@ -31,6 +33,7 @@ library_packages=(libopenmpi-dev openmpi-bin libhdf5-dev libboost-program-option
     libgmock-dev)
 data_packages=(dataset-fashion-mnist)
 slurm_packages=(slurmctld slurmd slurm-client munge libpmix-dev iproute2)
+dashboard_packages=(prometheus chromium)
 
 torch_wheel=torch==2.11.0
 tool_wheels=(clang-format==14.0.6)
@@ -41,7 +44,7 @@ nvcc_wheels=('cuda-toolkit[nvcc,nvvm,crt,cccl]==13.0.2')
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 say() { printf 'setup: %s\n' "$*"; }
 
-route='' torch_folder='' target=all build=true with_slurm=false offline='' download=''
+route='' torch_folder='' target=all build=true with_slurm=false with_dashboards=false offline='' download=''
 while (($#)); do
     case $1 in
         --torch | --target | --download | --offline) (($# > 1)) || die "$1 needs a value." ;;&
@@ -51,6 +54,7 @@ while (($#)); do
         --target) target=$2; shift ;;
         --no-build) build=false ;;
         --slurm) with_slurm=true ;;
+        --dashboards) with_dashboards=true ;;
         --download) download=$(realpath -m "$2"); shift ;;
         --offline) offline=$(realpath -m "$2"); shift ;;
         -h | --help) usage; exit 0 ;;
@@ -87,6 +91,7 @@ missing_packages() {
 
 packages=("${build_packages[@]}" "${library_packages[@]}" "${data_packages[@]}")
 ! $with_slurm || packages+=("${slurm_packages[@]}")
+! $with_dashboards || packages+=("${dashboard_packages[@]}")
 missing=()
 if command -v dpkg-query >/dev/null; then
     mapfile -t missing < <(missing_packages)

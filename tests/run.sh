@@ -5,13 +5,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 usage() {
     cat <<'USAGE'
-Usage: tests/run.sh [--all] [--slurm] [ctest arguments]
+Usage: tests/run.sh [--all] [--slurm] [--dashboards] [ctest arguments]
 
   --all      also the tests labelled long
   --slurm    install Slurm first, so that the tests labelled slurm are not skipped
+  --dashboards
+             install Prometheus and Chromium first, likewise for those labelled dashboards
   -h, --help this text
 
-Other arguments go to ctest: -R NAME runs tests by name, -L LABEL by label (gpu, long, slurm, style).
+Other arguments go to ctest: -R NAME runs tests by name, -L LABEL by label (dashboards, gpu, long, slurm, style).
 A folder ../shared with more golden files and data is used where it lies beside the checkout.
 USAGE
 }
@@ -21,7 +23,7 @@ setup=()
 while (($#)); do
     case $1 in
         --all) filter=() ;;
-        --slurm) setup+=(--slurm) ;;
+        --slurm | --dashboards) setup+=("$1") ;;
         -h | --help) usage; exit 0 ;;
         *) break ;;
     esac
