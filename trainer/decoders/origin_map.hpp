@@ -34,32 +34,28 @@ struct OriginMap {
   [[nodiscard]] torch::Tensor operator()(const torch::Tensor& images, MatrixProduct product) const;
 };
 
-/// The map of a decoder, made again when the weights or the mean image have changed.
+/// The map of a decoder, made again when the weights or the mean image have changed. Weights are
+/// compared one by one, for what writes them (a fused optimiser, a collective) tells nobody.
 class OriginMapCache {
  public:
   /// @param make called where there is no map for this state, returns an OriginMap.
   template <typename Make>
   [[nodiscard]] const OriginMap& get(Parameters& parameters, const torch::Tensor& mean_image,
                                      const Make& make) {
-    const State now{static_cast<std::uint64_t>(parameters.flat()._version()),
-                    mean_image.defined() ? mean_image.unsafeGetTensorImpl() : nullptr};
-    if (!map_ || !(now == state_)) {
+    const bool same =
+        map_ && at::equal(parameters.flat(), weights_) && mean_image.is_same(mean_image_);
+    if (!same) {
       map_ = make();
-      state_ = now;
+      weights_ = parameters.flat().detach().clone();
       mean_image_ = mean_image;
     }
     return *map_;
   }
 
  private:
-  struct State {
-    std::uint64_t weights = 0;
-    const void* mean_image = nullptr;
-    bool operator==(const State&) const = default;
-  };
   std::optional<OriginMap> map_;
-  State state_;
-  torch::Tensor mean_image_;  ///< Kept, so that no other tensor takes its place in memory.
+  torch::Tensor weights_;
+  torch::Tensor mean_image_;
 };
 
 }  // namespace gondola
