@@ -26,6 +26,8 @@ struct Latest {
   int size = 0;
   std::uint64_t sequence = 0;
   bool left = false;
+  std::vector<int> silent;  ///< Ranks that did not answer this one.
+  fs::file_time_type written;
   std::string words;  ///< "all_reduce_sum of 4096 bytes, step 7, phase inner"
 };
 
@@ -45,6 +47,8 @@ Latest read_latest(const fs::path& path) {
     Latest latest;
     latest.rank = document.at("rank").get<int>();
     latest.size = document.at("size").get<int>();
+    latest.silent = document.at("silent").get<std::vector<int>>();
+    latest.written = fs::last_write_time(path);
     const auto& records = document.at("collectives");
     if (records.empty()) return latest;
     const auto& last = records.back();
@@ -78,8 +82,8 @@ std::vector<Latest> read_all(const fs::path& run_folder) {
 
 }  // namespace
 
-void write_collectives(const fs::path& run_folder, int rank, int size,
-                       const CollectiveLog& log) noexcept {
+void write_collectives(const fs::path& run_folder, int rank, int size, const CollectiveLog& log,
+                       const std::vector<int>& silent) noexcept {
   try {
     Json records = Json::array();
     for (const auto& record : log.records()) {
@@ -91,7 +95,8 @@ void write_collectives(const fs::path& run_folder, int rank, int size,
                          {"entered", record.entered},
                          {"left", record.left > 0 ? Json(record.left) : Json(nullptr)}});
     }
-    const Json document = {{"rank", rank}, {"size", size}, {"collectives", std::move(records)}};
+    const Json document = {
+        {"rank", rank}, {"size", size}, {"silent", silent}, {"collectives", std::move(records)}};
     const auto path = file_of(run_folder, rank);
     const auto whole = fs::path(path.string() + ".new");
     std::ofstream(whole) << document.dump(1) << "\n";
@@ -103,7 +108,16 @@ void write_collectives(const fs::path& run_folder, int rank, int size,
 /// The first collective that some rank is still in says who is missing: those that wait in later
 /// ones wait because of it. Where no rank is in one, the last that was entered.
 std::string collective_verdict(const fs::path& run_folder) {
-  const auto ranks = read_all(run_folder);
+  auto ranks = read_all(run_folder);
+  // A stopped process that is woken by the end of its run leaves a list too, the last of all: the
+  // first to write had asked it in vain.
+  const auto first =
+      std::min_element(ranks.begin(), ranks.end(),
+                       [](const Latest& a, const Latest& b) { return a.written < b.written; });
+  const auto unanswered = first->silent;
+  std::erase_if(ranks, [&](const Latest& latest) {
+    return std::count(unanswered.begin(), unanswered.end(), latest.rank) > 0;
+  });
   const Latest* at = nullptr;
   for (const auto& latest : ranks) {
     if (!latest.left && (at == nullptr || latest.sequence < at->sequence)) at = &latest;
@@ -138,7 +152,7 @@ std::string collective_verdict(const fs::path& run_folder) {
   auto sentence = collective + " was entered by " + name_ranks(came) + behind;
   if (!silent.empty()) {
     sentence += "; " + name_ranks(silent) + (silent.size() == 1 ? " was" : " were") +
-                " missing and left no list: stopped, killed, or on a machine that is gone";
+                " missing and did not answer: stopped, killed, or on a machine that is gone";
   }
   return sentence;
 }

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "trainer/parallel/collective_log.hpp"
 
@@ -11,8 +12,9 @@ namespace gondola {
 
 /// Writes this rank's latest collectives to logs/collectives-rank-<rank>.json of the run folder.
 /// Any thread; what cannot be written is left, since the run is ending anyway.
+/// @param silent ranks that did not answer when they were asked.
 void write_collectives(const std::filesystem::path& run_folder, int rank, int size,
-                       const CollectiveLog& log) noexcept;
+                       const CollectiveLog& log, const std::vector<int>& silent = {}) noexcept;
 
 /// Which ranks came to the last collective of a run that timed out or failed, and which did not:
 /// one sentence, from the files that its ranks left.

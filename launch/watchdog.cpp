@@ -31,6 +31,15 @@ constexpr double kSpeakerHasWaitedSeconds = 1.0;
 
 [[noreturn]] void leave() { ::_exit(static_cast<int>(ExitCode::kPeerLost)); }
 
+/// Those that were asked and did not answer.
+std::vector<int> silent_ranks(const std::vector<RankAnswer>& answers) {
+  std::vector<int> silent;
+  for (std::size_t rank = 0; rank < answers.size(); ++rank) {
+    if (answers[rank].asked && !answers[rank].health) silent.push_back(static_cast<int>(rank));
+  }
+  return silent;
+}
+
 void print_sentence(const std::string& sentence) {
   const auto line = "gondola: " + sentence + "\n";
   // Not stdio: the training thread could hold its lock.
@@ -76,12 +85,13 @@ void Watchdog::run(const std::stop_token& stop) {
       const auto token = token_;
       const auto run_folder = run_folder_;
       held.unlock();
-      // Before anybody speaks and leaves: the launcher ends the rest then.
-      if (!run_folder.empty()) {
-        write_collectives(run_folder, options_.rank, options_.size, progress_.log());
-      }
       auto answers = ask_all_ranks(endpoints, options_.rank, token);
       answers[static_cast<std::size_t>(options_.rank)].health = mine;
+      // Before anybody speaks and leaves: the launcher ends the rest then.
+      if (!run_folder.empty()) {
+        write_collectives(run_folder, options_.rank, options_.size, progress_.log(),
+                          silent_ranks(answers));
+      }
       inquest = hold_inquest(answers, options_.rank, allowed + kSpeakerHasWaitedSeconds);
       speak_after =
           kSpeakAfterSeconds + std::min(kTurnSeconds * inquest.lower_unknown, kLastTurnSeconds);

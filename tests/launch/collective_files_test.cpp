@@ -4,9 +4,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 
 #include "configs/errors.hpp"
 
@@ -55,7 +57,7 @@ TEST_F(CollectiveFiles, who_waits_because_of_others_is_not_blamed) {
   write(2, 802, false);  // rank 3 was stopped in 801, and 802 waits for rank 1
   EXPECT_THAT(collective_verdict(folder),
               HasSubstr("collective 801 (all_reduce_sum of 4096 bytes, step 400, phase inner) was "
-                        "entered by ranks 0, 1, 2; rank 3 was missing and left no list"));
+                        "entered by ranks 0, 1, 2; rank 3 was missing and did not answer"));
 }
 
 TEST_F(CollectiveFiles, a_rank_that_was_stopped_within_a_collective_is_named) {
@@ -70,7 +72,18 @@ TEST_F(CollectiveFiles, ranks_that_left_no_list_are_named) {
   write(0, 5, false);
   write(3, 5, false);
   EXPECT_THAT(collective_verdict(folder),
-              HasSubstr("ranks 0, 3; ranks 1, 2 were missing and left no list"));
+              HasSubstr("ranks 0, 3; ranks 1, 2 were missing and did not answer"));
+}
+
+TEST_F(CollectiveFiles, a_rank_that_did_not_answer_is_missing_though_it_wrote_in_the_end) {
+  CollectiveLog log;
+  log.enter(1, "barrier", 0, 0, "wait");
+  for (const int rank : {1, 2, 3}) write_collectives(folder, rank, 4, log, {0});
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  write_collectives(folder, 0, 4, log, {1, 2, 3});  // woken when the others are gone
+  EXPECT_EQ(collective_verdict(folder),
+            "collective 1 (barrier, step 0, phase wait) was entered by ranks 1, 2, 3; rank 0 was "
+            "missing and did not answer: stopped, killed, or on a machine that is gone");
 }
 
 TEST_F(CollectiveFiles, where_all_came_nobody_is_blamed) {
