@@ -4,6 +4,7 @@ readable on a telephone, and say so when the run is gone.
 GONDOLA_PICTURES names a folder that screenshots are left in."""
 
 import os
+import re
 import signal
 import unittest
 from pathlib import Path
@@ -62,8 +63,9 @@ class BrowserTest(ServedTest):
         # Curves with points, bars of every rank, the slow one marked, a picture that was decoded.
         self.assertGreater(browser.ask("document.querySelector('#loss-chart path.curve').getAttribute('d').length"), 50)
         self.assertEqual(browser.ask("document.querySelectorAll('#ranks .bar').length"), 4)
-        slow = browser.ask("[...document.querySelectorAll('#ranks .slow')].map(e => e.innerText).join(' ')")
-        self.assertRegex(slow, r"^rank 2 slow: \d+\.\d\d")
+        # The mark comes and goes with the pace of the other ranks, where these share few cores.
+        marked = "[...document.querySelectorAll('#ranks .slow')].map(e => e.innerText).join(' ')"
+        browser.wait_for(lambda: re.match(r"rank 2 slow: \d+\.\d\d", browser.ask(marked)), 60)
         browser.wait_for(lambda: browser.ask("document.getElementById('picture').naturalWidth > 100"))
         self.assertIn("test" if "test" in browser.text("#best-of") else "train", browser.text("#best-of"))
         self.assertRegex(browser.text("#checkpoints"), r"step\s+written\s+age")
