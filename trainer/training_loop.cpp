@@ -27,57 +27,8 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-/// What the step computes with on a CPU, the readers make; other devices and types convert bytes.
-PixelForm pixel_form(const torch::Tensor& parameters, const DeviceCache* cache) {
-  const bool as_values = parameters.device().is_cpu() &&
-                         parameters.scalar_type() == torch::kFloat32 && cache == nullptr;
-  return as_values ? PixelForm::kValues : PixelForm::kBytes;
-}
-
-/// Steps come and go with global batches: the number of those before this one keys its coordinates.
-DrawKey key_of(Cursor cursor, std::int64_t batches_per_epoch) {
-  return {.batch = cursor.epoch * batches_per_epoch + cursor.batch};
-}
-
-/// Where every pass has drawn coordinates, only these are read.
-PixelPick pixel_pick(const TrainingRun& run, const CoordinateDraws& draws) {
-  if (!draws.all()) return {};
-  const auto batches = run.train.images() / run.config.trainer.batch_size;
-  return {.count = draws.picked_pixels(),
-          .of = [&draws, batches](Cursor cursor) { return draws.pixels(key_of(cursor, batches)); }};
-}
-
-LoaderOptions loader_options(const TrainingRun& run, const DeviceCache* cache,
-                             const CoordinateDraws& draws) {
-  const auto& config = run.config;
-  const auto& control = run.control;
-  const auto sharers = config.parallel.coordinate_ranks;
-  return {.shuffle = config.data.shuffle,
-          .block_images = config.data.block_images,
-          .seed = config.run.seed,
-          .batch_size = config.trainer.batch_size,
-          .rank = control.rank() / sharers,
-          .world = control.size() / sharers,
-          .reader_threads = config.data.reader_threads,
-          .prefetch_batches = config.data.prefetch_batches,
-          .pixels = pixel_form(run.state.decoder.parameters().flat(), cache),
-          .pick = pixel_pick(run, draws),
-          .node_ranks = run.node_ranks};
-}
-
 ImageShape shape_of(const ImageSource& source) {
   return {.channels = source.channels(), .height = source.height(), .width = source.width()};
-}
-
-/// [B, C, H, W] u8 or float32, of images read in part [B, C, K]; without a copy: lives as long as
-/// the batch.
-torch::Tensor as_tensor(const Batch& batch, const ImageShape& shape, std::int64_t picked) {
-  std::vector<std::int64_t> sizes = {batch.images, shape.channels, picked};
-  if (picked == 0) sizes = {batch.images, shape.channels, shape.height, shape.width};
-  if (batch.values.data() != nullptr) {
-    return torch::from_blob(const_cast<float*>(batch.values.data()), sizes, torch::kFloat32);
-  }
-  return torch::from_blob(const_cast<std::uint8_t*>(batch.pixels.data()), sizes, torch::kUInt8);
 }
 
 /// [W, phases] float64: this rank's seconds in its row, zeros in the others', so that the sum over
@@ -89,8 +40,6 @@ torch::Tensor phases_by_rank(const PhaseSeconds& own, const Communicator& contro
       torch::from_blob(const_cast<double*>(own.data()), {phases}, torch::kFloat64));
   return table;
 }
-
-bool due(std::int64_t step, std::int64_t every) { return every > 0 && step % every == 0; }
 
 /// Evaluates with the moving average of the weights where there is one, and puts the weights back.
 class AverageInUse {
@@ -120,16 +69,9 @@ std::int64_t total_steps(const TrainerSection& config, std::int64_t batches_per_
 
 TrainingLoop::TrainingLoop(TrainingRun run)
     : run_(std::move(run)),
-      cache_(run_.config.data.cache == CacheKind::kDevice
-                 ? std::make_unique<DeviceCache>(run_.train,
-                                                 run_.state.decoder.parameters().flat().device())
-                 : nullptr),
-      ids_only_(cache_ ? without_pixels(run_.train) : nullptr),
       timer_(run_.progress),
       shape_(shape_of(run_.train)),
-      draws_(run_.config.coordinates, shape_.height, shape_.width, run_.config.run.seed,
-             run_.coordinate_group),
-      loader_(ids_only_ ? *ids_only_ : run_.train, loader_options(run_, cache_.get(), draws_)),
+      feed_(run_),
       train_step_(run_.config,
                   {.decoder = run_.state.decoder,
                    .objective = run_.state.objective,
@@ -137,11 +79,11 @@ TrainingLoop::TrainingLoop(TrainingRun run)
                    .average = run_.state.average},
                   run_.communicator, timer_),
       reconstructor_(run_.config, run_.state.decoder, run_.state.objective, run_.state.mean_image),
-      total_steps_(total_steps(run_.config.trainer, loader_.batches_per_epoch())),
+      total_steps_(total_steps(run_.config.trainer, feed_.batches_per_epoch())),
       last_logged_step_(run_.state.progress.step),
       skipped_(torch::zeros(
           {2}, run_.state.decoder.parameters().flat().options().dtype(torch::kFloat32))) {
-  loader_.seek(run_.state.progress.cursor);
+  feed_.seek(run_.state.progress.cursor);
 }
 
 TrainingLoop::~TrainingLoop() = default;
@@ -167,61 +109,6 @@ Ending TrainingLoop::run() {
   return Ending::kFinished;
 }
 
-/// u8 pixels that a step with these coordinates sees of an image source: [B, C, H, W] or [B, C, K].
-torch::Tensor TrainingLoop::pixels_of(const ImageSource& source, std::span<const std::int64_t> ids,
-                                      DrawKey key) const {
-  return draws_.all() ? read_pixels(source, ids, draws_.pixels(key)) : read_pixels(source, ids);
-}
-
-/// What a draw of coordinates sees of the images of a batch, read here and now.
-StepView TrainingLoop::view_of(std::span<const std::int64_t> ids, DrawKey key) const {
-  const auto& flat = run_.state.decoder.parameters().flat();
-  StepView view;
-  view.coordinates = draws_.at(key, flat.options().requires_grad(false));
-  if (cache_) {
-    view.pixels = cache_->gather(ids);
-    if (draws_.all()) {
-      const auto index = torch::cat({view.coordinates.inner.index, view.coordinates.outer.index});
-      view.pixels = view.pixels.flatten(2).index_select(2, index);
-    }
-  } else {
-    view.pixels = pixels_of(run_.train, ids, key);
-  }
-  if (run_.targets != nullptr) view.target_pixels = pixels_of(*run_.targets, ids, key);
-  return view;
-}
-
-StepInput TrainingLoop::input_of(const Batch& batch, std::int64_t number) const {
-  const auto& config = run_.config;
-  const auto key = key_of(batch.cursor, loader_.batches_per_epoch());
-  StepInput input{.view = {}, .ids = batch.ids};
-  if (cache_) {
-    input.view = view_of(batch.ids, key);
-  } else {
-    input.view.pixels = as_tensor(batch, shape_, draws_.all() ? draws_.picked_pixels() : 0);
-    const auto& flat = run_.state.decoder.parameters().flat();
-    input.view.coordinates = draws_.at(key, flat.options().requires_grad(false));
-    if (run_.targets != nullptr)
-      input.view.target_pixels = pixels_of(*run_.targets, batch.ids, key);
-  }
-  constexpr std::int64_t kOtherDraws = 3;
-  if (draws_.any() && due(number, config.coordinates.spread_every)) {
-    for (std::int64_t repeat = 1; repeat <= kOtherDraws; ++repeat) {
-      input.others.push_back(view_of(batch.ids, {.batch = key.batch, .repeat = repeat}));
-    }
-  }
-  if (learns_classes(config.model.family)) {
-    input.labels = torch::tensor(
-        at::ArrayRef<std::int64_t>(batch.labels.data(), batch.labels.size()), torch::kInt64);
-  }
-  if (config.model.family == Family::kGlo) {
-    input.global_ids = loader_.global_ids(batch.cursor);
-    input.first =
-        slice_of(config.trainer.batch_size, run_.control.rank(), run_.control.size()).begin;
-  }
-  return input;
-}
-
 /// Of the ranks that share images, one counts them.
 bool TrainingLoop::counts_images() const {
   return run_.coordinate_group == nullptr || run_.coordinate_group->rank() == 0;
@@ -229,16 +116,15 @@ bool TrainingLoop::counts_images() const {
 
 StepResult TrainingLoop::step(std::int64_t number) {
   timer_.enter(Phase::kData);
-  const auto batch = loader_.next();
-  if (run_.ledger != nullptr) {
-    run_.ledger->append(number, batch.cursor, loader_.global_ids(batch.cursor));
-  }
-  auto result = train_step_.run(input_of(batch, number), number,
-                                learning_rate_at(run_.config.optimizer, number, total_steps_));
+  const auto cursor = feed_.cursor();
+  const auto input = feed_.next(number);
+  if (run_.ledger != nullptr) run_.ledger->append(number, cursor, feed_.global_ids(cursor));
+  auto result =
+      train_step_.run(input, number, learning_rate_at(run_.config.optimizer, number, total_steps_));
   if (result.spread.defined()) spread_ = result.spread;
-  last_images_ = counts_images() ? batch.images : 0;
+  last_images_ = counts_images() ? static_cast<std::int64_t>(input.ids.size()) : 0;
   run_.state.progress.step = number;
-  run_.state.progress.cursor = loader_.cursor();
+  run_.state.progress.cursor = feed_.cursor();
   return result;
 }
 
@@ -246,7 +132,7 @@ StepReport TrainingLoop::report(const StepResult& result, std::int64_t number, s
                                 bool logged) {
   StepReport report;
   report.step = number;
-  report.epoch = (number - 1) / loader_.batches_per_epoch();
+  report.epoch = (number - 1) / feed_.batches_per_epoch();
   report.logged = logged;
   report.images = images;
   report.bytes_reduced = result.bytes_reduced;
@@ -361,7 +247,7 @@ void TrainingLoop::evaluate_and_keep_best(std::int64_t number) {
                       run_.config.evaluation.images, run_.control);
   }
   report.step = number;
-  report.epoch = (number - 1) / loader_.batches_per_epoch();
+  report.epoch = (number - 1) / feed_.batches_per_epoch();
   report.split = run_.held_out != nullptr ? "test" : "train";
   for (auto* observer : run_.observers) observer->on_eval(report);
   auto& progress = run_.state.progress;

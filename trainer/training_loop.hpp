@@ -11,19 +11,14 @@
 #include <vector>
 
 #include "configs/run_config.hpp"
-#include "data/batch_loader.hpp"
-#include "data/image_source.hpp"
-#include "data/ledger.hpp"
-#include "trainer/checkpoint/training_state.hpp"
-#include "trainer/device_cache.hpp"
 #include "trainer/evaluation/evaluate.hpp"
 #include "trainer/evaluation/reconstructor.hpp"
 #include "trainer/image_shape.hpp"
-#include "trainer/parallel/collective_progress.hpp"
-#include "trainer/parallel/communicator.hpp"
 #include "trainer/phase_timer.hpp"
+#include "trainer/step_feed.hpp"
 #include "trainer/step_report.hpp"
 #include "trainer/train_step.hpp"
+#include "trainer/training_run.hpp"
 
 namespace gondola {
 
@@ -35,30 +30,6 @@ enum class Ending {
 
 /// What work that only rank 0 does may take while the others wait for it.
 inline constexpr double kRankZeroSeconds = 600;
-
-/// What a loop works with; everything outlives it. The same on all ranks but for the observers.
-struct TrainingRun {
-  const RunConfig& config;  ///< Resolved and validated.
-  const ImageSource& train;
-  const ImageSource* held_out = nullptr;  ///< Split that is evaluated; nullptr: the training split.
-  const ImageSource* targets = nullptr;   ///< Other modality of `train`; translation only.
-  const ImageSource* held_out_targets = nullptr;  ///< The same of `held_out`.
-  TrainingState& state;
-  Communicator& communicator;  ///< For tensors on the device.
-  Communicator& control;       ///< For tensors on the host.
-  /// Of the parallel.coordinate_ranks ranks that share images, for tensors on the device; ranks of
-  /// a group are neighbours. nullptr: none do.
-  Communicator* coordinate_group = nullptr;
-  CollectiveProgress& progress;
-  std::function<bool()> stop_requested;     ///< Asked between steps; any rank may say yes.
-  std::vector<StepObserver*> observers;     ///< Of this rank.
-  std::filesystem::path checkpoint_folder;  ///< Rank 0 writes there.
-  CheckpointOrigin origin;                  ///< Kept in checkpoints.
-  LedgerWriter* ledger = nullptr;           ///< Rank 0 only.
-  std::int64_t node_ranks = 1;              ///< Ranks on this machine.
-  std::function<void(const std::string&)>
-      warn;  ///< One sentence for the log; called where it is true on this rank.
-};
 
 /// Global steps that the config asks for.
 [[nodiscard]] std::int64_t total_steps(const TrainerSection& config,
@@ -78,10 +49,6 @@ class TrainingLoop {
   [[nodiscard]] EvaluationImages held_out() const;
   [[nodiscard]] bool counts_images() const;
   [[nodiscard]] StepResult step(std::int64_t number);
-  [[nodiscard]] StepInput input_of(const Batch& batch, std::int64_t number) const;
-  [[nodiscard]] StepView view_of(std::span<const std::int64_t> ids, DrawKey key) const;
-  [[nodiscard]] torch::Tensor pixels_of(const ImageSource& source,
-                                        std::span<const std::int64_t> ids, DrawKey key) const;
   [[nodiscard]] StepReport report(const StepResult& result, std::int64_t number,
                                   std::int64_t images, bool logged);
   void after_step(std::int64_t number, bool last, bool stop);
@@ -94,12 +61,9 @@ class TrainingLoop {
   void on_rank_zero(const std::function<void()>& work);
 
   TrainingRun run_;
-  std::unique_ptr<DeviceCache> cache_;
-  std::unique_ptr<ImageSource> ids_only_;
   PhaseTimer timer_;  // before what uses it
   ImageShape shape_;
-  CoordinateDraws draws_;  // before the loader, which draws too
-  BatchLoader loader_;
+  StepFeed feed_;
   TrainStep train_step_;
   Reconstructor reconstructor_;
   std::int64_t total_steps_;
