@@ -4,6 +4,7 @@
 #include <torch/types.h>
 
 #include <cmath>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <utility>
@@ -13,11 +14,9 @@
 #include "configs/value_text.hpp"
 #include "data/image_source.hpp"
 #include "launch/bench_figures.hpp"
-#include "launch/one_rank.hpp"
+#include "launch/bench_trainee.hpp"
 #include "trainer/coordinates/coordinate_draws.hpp"
 #include "trainer/evaluation/evaluate.hpp"
-#include "trainer/model.hpp"
-#include "trainer/train_step.hpp"
 
 namespace gondola {
 namespace {
@@ -34,60 +33,45 @@ RunConfig with_step_size(RunConfig config, const ImageSource& source) {
   return config;
 }
 
-/// A model and the images that it is trained on, all on this rank.
+ImageShape shape_of(const ImageSource& source) {
+  return {.channels = source.channels(), .height = source.height(), .width = source.width()};
+}
+
+/// A model and the images that it is trained on, all in one batch.
 class Bench {
  public:
   Bench(const RunConfig& config, const ImageSource& source)
-      : config_(with_step_size(config, source)),
-        source_(source),
-        timer_(progress_),
-        model_(make_model(config_, {.shape = shape(), .communicator = &one_})),
-        optimizer_(config_.optimizer, flat().numel(), flat().options()),
-        ids_(static_cast<std::size_t>(config_.trainer.batch_size)),
-        step_(config_,
-              {.decoder = *model_.decoder,
-               .objective = *model_.objective,
-               .optimizer = optimizer_,
-               .average = no_average_},
-              one_, timer_) {
+      : source_(source),
+        trainee_(with_step_size(config, source), shape_of(source)),
+        ids_(static_cast<std::size_t>(config.trainer.batch_size)) {
     std::iota(ids_.begin(), ids_.end(), 0);
   }
 
-  [[nodiscard]] ImageShape shape() const {
-    return {.channels = source_.channels(), .height = source_.height(), .width = source_.width()};
-  }
+  [[nodiscard]] ImageShape shape() const { return shape_of(source_); }
 
   /// The gradient of one step with these coordinates; the weights move at the learning rate.
   torch::Tensor gradient(const CoordinatesSection& coordinates, DrawKey key, double rate) {
-    const CoordinateDraws draws(coordinates, source_.height(), source_.width(), config_.run.seed,
-                                nullptr);
-    StepView view{.pixels = draws.all() ? read_pixels(source_, ids_, draws.pixels(key))
-                                        : read_pixels(source_, ids_),
-                  .coordinates = draws.at(key, flat().options().requires_grad(false))};
-    (void)step_.run({.view = std::move(view), .ids = ids_}, ++number_, rate);
-    return model_.parameters().flat_gradient().clone();
+    const CoordinateDraws draws(coordinates, source_.height(), source_.width(),
+                                trainee_.config().run.seed, nullptr);
+    const auto& flat = trainee_.parameters().flat();
+    trainee_.step({.view = {.pixels = draws.all() ? read_pixels(source_, ids_, draws.pixels(key))
+                                                  : read_pixels(source_, ids_),
+                            .coordinates = draws.at(key, flat.options().requires_grad(false))},
+                   .ids = ids_},
+                  rate);
+    return trainee_.parameters().flat_gradient().clone();
   }
 
   void train(const CoordinatesSection& coordinates) {
     for (std::int64_t i = 0; i < kTrainingSteps; ++i) {
-      (void)gradient(coordinates, {.batch = i}, config_.optimizer.learning_rate);
+      (void)gradient(coordinates, {.batch = i}, trainee_.config().optimizer.learning_rate);
     }
   }
 
  private:
-  [[nodiscard]] torch::Tensor& flat() { return model_.parameters().flat(); }
-
-  RunConfig config_;
   const ImageSource& source_;
-  OneRank one_;
-  CollectiveProgress progress_;
-  PhaseTimer timer_;
-  Model model_;
-  FlatAdam optimizer_;
-  torch::Tensor no_average_;
+  BenchTrainee trainee_;
   std::vector<std::int64_t> ids_;
-  std::int64_t number_ = 0;
-  TrainStep step_;
 };
 
 CoordinateSet drawn(CoordinateSampler sampler, std::int64_t count) {

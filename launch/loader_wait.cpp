@@ -9,9 +9,7 @@
 #include "data/batch_loader.hpp"
 #include "data/image_source.hpp"
 #include "launch/bench_figures.hpp"
-#include "launch/one_rank.hpp"
-#include "trainer/model.hpp"
-#include "trainer/train_step.hpp"
+#include "launch/bench_trainee.hpp"
 
 namespace gondola {
 
@@ -25,19 +23,7 @@ nlohmann::ordered_json bench_loader_wait(const RunConfig& config, const std::str
                                .batch_size = config.trainer.batch_size,
                                .reader_threads = config.data.reader_threads,
                                .prefetch_batches = config.data.prefetch_batches});
-  OneRank one;
-  CollectiveProgress progress;
-  PhaseTimer timer(progress);
-  const auto model = make_model(config, {.shape = shape, .communicator = &one});
-  const auto& flat = model.parameters().flat();
-  FlatAdam optimizer(config.optimizer, flat.numel(), flat.options());
-  torch::Tensor no_average;
-  TrainStep step(config,
-                 {.decoder = *model.decoder,
-                  .objective = *model.objective,
-                  .optimizer = optimizer,
-                  .average = no_average},
-                 one, timer);
+  BenchTrainee trainee(config, shape);
 
   std::vector<double> waits, steps, shares;
   for (std::int64_t number = 0; number <= config.bench.repeats; ++number) {
@@ -47,11 +33,7 @@ nlohmann::ordered_json bench_loader_wait(const RunConfig& config, const std::str
     const auto pixels =
         torch::from_blob(const_cast<std::uint8_t*>(batch.pixels.data()),
                          {batch.images, shape.channels, shape.height, shape.width}, torch::kUInt8);
-    (void)step
-        .run({.view = {.pixels = pixels}, .ids = batch.ids}, number + 1,
-             config.optimizer.learning_rate)
-        .sums.sum()
-        .item<double>();
+    trainee.step({.view = {.pixels = pixels}, .ids = batch.ids}, config.optimizer.learning_rate);
     const double all = seconds_since(start);
     if (number == 0) continue;  // the first waits for threads to start and memory to come
     waits.push_back(waited);

@@ -15,7 +15,7 @@
 #include "configs/errors.hpp"
 #include "data/image_source.hpp"
 #include "launch/bench_figures.hpp"
-#include "launch/one_rank.hpp"
+#include "launch/bench_trainee.hpp"
 #include "launch/reference_step.hpp"
 #include "trainer/decoders/siren_decoder.hpp"
 #include "trainer/evaluation/evaluate.hpp"
@@ -98,48 +98,34 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape) {
   std::vector<std::int64_t> ids(static_cast<std::size_t>(batch));
   std::iota(ids.begin(), ids.end(), 0);
 
-  OneRank one;
-  CollectiveProgress progress;
-  PhaseTimer timer(progress);
-  const auto model = make_model(config, {.shape = shape, .communicator = &one});
-  const auto& flat = model.parameters().flat();
-  FlatAdam optimizer(config.optimizer, flat.numel(), flat.options());
-  torch::Tensor no_average;
-  TrainStep step(config,
-                 {.decoder = *model.decoder,
-                  .objective = *model.objective,
-                  .optimizer = optimizer,
-                  .average = no_average},
-                 one, timer);
+  BenchTrainee trainee(config, shape);
+  auto& parameters = trainee.parameters();
   ReferenceStep reference(config, shape);
 
-  auto* siren = dynamic_cast<SirenDecoder*>(model.decoder.get());
+  auto* siren = dynamic_cast<SirenDecoder*>(&trainee.decoder());
   const MatrixProduct aten;
   const auto chosen = siren != nullptr ? siren->product() : aten;
   const bool same_matmul = chosen.rows() == aten.rows() && chosen.sums() == aten.sums();
 
-  std::int64_t number = 0;
   const auto run_own = [&] {
     return timed([&] {
-      (void)step
-          .run({.view = {.pixels = pixels}, .ids = ids}, ++number, config.optimizer.learning_rate)
-          .sums.sum()
-          .item<double>();
+      trainee.step({.view = {.pixels = pixels}, .ids = ids}, config.optimizer.learning_rate);
     });
   };
   const auto run_reference = [&] { return timed([&] { (void)reference.run(images); }); };
   // What a step costs whose latents are given: decode, backward, update.
-  auto shape_of_latents = model.decoder->latent_shape();
+  auto shape_of_latents = trainee.decoder().latent_shape();
   shape_of_latents.insert(shape_of_latents.begin(), batch);
   const auto latents = torch::full(shape_of_latents, 0.01);
-  auto& gradient = model.parameters().flat_gradient();
+  auto& gradient = parameters.flat_gradient();
   const auto run_decoder = [&] {
     return timed([&] {
-      model.parameters().zero_gradient();
-      const auto loss = squared_error_per_image(model.decoder->decode(latents, {}), images).sum();
+      parameters.zero_gradient();
+      const auto loss =
+          squared_error_per_image(trainee.decoder().decode(latents, {}), images).sum();
       loss.backward();
       const at::NoGradGuard no_grad;
-      optimizer.step(model.parameters().flat(), gradient.mul_(0), 0, torch::zeros({}));
+      trainee.optimizer().step(parameters.flat(), gradient.mul_(0), 0, torch::zeros({}));
     });
   };
   // The same step with the matrix product of the reference.
@@ -153,7 +139,7 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape) {
   run_own();
   run_reference();
   run_decoder();
-  (void)timer.take();
+  (void)trainee.timer().take();
   std::vector<double> own_seconds;
   std::vector<double> ratios;
   std::vector<double> cpu_ratios;
@@ -170,7 +156,7 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape) {
                                              : theirs.wall / run_own_with_aten().wall);
   }
 
-  auto phases = timer.take();
+  auto phases = trainee.timer().take();
   nlohmann::ordered_json phase_seconds;
   for (std::size_t i = 0; i < phases.size(); ++i) {
     phase_seconds[kPhaseNames[i]] = phases[i] / static_cast<double>(config.bench.repeats);

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+
+#include "launch/one_rank.hpp"
+#include "trainer/model.hpp"
+#include "trainer/optimizer/flat_adam.hpp"
+#include "trainer/phase_timer.hpp"
+#include "trainer/train_step.hpp"
+
+namespace gondola {
+
+/// A model in training on one rank, for measurements: what is timed is the program's own step.
+class BenchTrainee {
+ public:
+  BenchTrainee(const RunConfig& config, const ImageShape& shape)
+      : config_(config),
+        timer_(progress_),
+        model_(make_model(config_, {.shape = shape, .communicator = &one_})),
+        optimizer_(config_.optimizer, model_.parameters().flat().numel(),
+                   model_.parameters().flat().options()),
+        step_(config_,
+              {.decoder = *model_.decoder,
+               .objective = *model_.objective,
+               .optimizer = optimizer_,
+               .average = no_average_},
+              one_, timer_) {}
+
+  /// The next step, done when this returns.
+  void step(const StepInput& input, double learning_rate) {
+    (void)step_.run(input, ++number_, learning_rate).sums.sum().item<double>();
+  }
+
+  [[nodiscard]] const RunConfig& config() const { return config_; }
+  [[nodiscard]] Decoder& decoder() const { return *model_.decoder; }
+  [[nodiscard]] Parameters& parameters() const { return model_.parameters(); }
+  [[nodiscard]] FlatAdam& optimizer() { return optimizer_; }
+  [[nodiscard]] PhaseTimer& timer() { return timer_; }
+
+ private:
+  RunConfig config_;
+  OneRank one_;
+  CollectiveProgress progress_;
+  PhaseTimer timer_;
+  Model model_;
+  FlatAdam optimizer_;
+  torch::Tensor no_average_;
+  TrainStep step_;
+  std::int64_t number_ = 0;
+};
+
+}  // namespace gondola
