@@ -117,29 +117,21 @@ void add_latent_problems(const RunConfig& config, std::vector<std::string>& prob
 }
 
 void add_coordinate_problems(const RunConfig& config, std::vector<std::string>& problems) {
-  const auto drawn = [](const CoordinateSet& set) {
-    return set.sampler != CoordinateSampler::kFull;
-  };
-  const auto& inner = config.coordinates.inner;
-  const auto& outer = config.coordinates.outer;
-  const bool siren = config.model.decoder == DecoderKind::kSiren;
-  for (const auto* name : {"coordinates.inner", "coordinates.outer"}) {
-    const bool is_inner = std::string_view(name) == "coordinates.inner";
-    if (!drawn(is_inner ? inner : outer)) continue;
-    if (!siren) {
+  const auto refuse = [&](const CoordinateSet& set, const char* name, Family without,
+                          const std::string& reason) {
+    if (set.sampler == CoordinateSampler::kFull) return;
+    if (config.model.decoder != DecoderKind::kSiren) {
       problems.push_back(shown(config, name) +
                          " is for model.decoder = siren; a convolutional decoder makes whole "
                          "images: set it to full");
-    } else if (is_inner && config.model.family == Family::kGlo) {
-      problems.push_back(shown(config, name) +
-                         " has no effect with model.family = glo, which has no inner pass: set it "
-                         "to full");
-    } else if (!is_inner && config.model.family == Family::kClassifier) {
-      problems.push_back(shown(config, name) +
-                         " has no effect with model.family = classifier, which decodes nothing: "
-                         "set it to full");
+    } else if (config.model.family == without) {
+      problems.push_back(shown(config, name) + " has no effect with " +
+                         shown(config, "model.family") + ", " + reason + ": set it to full");
     }
-  }
+  };
+  refuse(config.coordinates.inner, "coordinates.inner", Family::kGlo, "which has no inner pass");
+  refuse(config.coordinates.outer, "coordinates.outer", Family::kClassifier,
+         "which decodes nothing");
 }
 
 void add_coordinate_rank_problems(const RunConfig& config, std::vector<std::string>& problems) {

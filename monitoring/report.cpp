@@ -15,6 +15,7 @@
 #include "configs/errors.hpp"
 #include "monitoring/report_page.hpp"
 #include "monitoring/run_history.hpp"
+#include "monitoring/run_name.hpp"
 #include "monitoring/svg_chart.hpp"
 #include "monitoring/text_file.hpp"
 
@@ -34,12 +35,6 @@ std::string base64(const std::string& bytes) {
                                      static_cast<int>(bytes.size()));
   text.resize(static_cast<std::size_t>(length));
   return text;
-}
-
-/// The last part of the folder's path, however it was written.
-std::string run_name(const fs::path& run_folder) {
-  const auto path = fs::absolute(run_folder).lexically_normal();
-  return (path.has_filename() ? path : path.parent_path()).filename().string();
 }
 
 Curve curve_of(const std::vector<StepReport>& steps, const std::string& name,
