@@ -40,36 +40,51 @@ struct Blob {
 
 std::int64_t blob_count(Numbers& numbers) { return numbers.between(1, kMostBlobs); }
 
+/// One image of any size.
+class Drawing {
+ public:
+  Drawing(std::int64_t index, std::int64_t channels)
+      : brightness_(static_cast<std::size_t>(channels)) {
+    Numbers numbers(static_cast<std::uint64_t>(index));
+    count_ = static_cast<std::size_t>(blob_count(numbers));
+    for (std::size_t i = 0; i < count_; ++i) {
+      const std::int64_t radius = numbers.between(kSide / 6, kSide / 2);
+      blobs_[i] = {numbers.between(0, kSide), numbers.between(0, kSide), radius * radius};
+    }
+    for (auto& of_channel : brightness_) {
+      for (std::int64_t& value : of_channel) value = numbers.between(60, 255);
+    }
+  }
+
+  /// At pixel (y, x) of height x width ones.
+  [[nodiscard]] std::uint8_t at(std::int64_t channel, std::int64_t y, std::int64_t x,
+                                std::int64_t height, std::int64_t width) const {
+    const std::int64_t row = (2 * y + 1) * kSide / (2 * height);
+    const std::int64_t column = (2 * x + 1) * kSide / (2 * width);
+    const auto& brightness = brightness_[static_cast<std::size_t>(channel)];
+    std::int64_t value = 16;
+    for (std::size_t i = 0; i < count_; ++i) {
+      const Blob& blob = blobs_[i];
+      const std::int64_t dy = row - blob.row, dx = column - blob.column;
+      const std::int64_t rest = std::max<std::int64_t>(0, blob.squared_radius - dy * dy - dx * dx);
+      // brightness * (1 - (distance/radius)^2)^2, below 2^8 * 2^22 * 2^22
+      value += brightness[i] * rest / blob.squared_radius * rest / blob.squared_radius;
+    }
+    return static_cast<std::uint8_t>(std::min<std::int64_t>(value, 255));
+  }
+
+ private:
+  std::size_t count_ = 0;
+  std::array<Blob, kMostBlobs> blobs_{};
+  std::vector<std::array<std::int64_t, kMostBlobs>> brightness_;  ///< By channel.
+};
+
 void draw(std::int64_t index, std::int64_t channels, std::int64_t height, std::int64_t width,
           std::uint8_t* out) {
-  Numbers numbers(static_cast<std::uint64_t>(index));
-  const std::int64_t count = blob_count(numbers);
-  std::array<Blob, kMostBlobs> blobs{};
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t radius = numbers.between(kSide / 6, kSide / 2);
-    blobs[static_cast<std::size_t>(i)] = {numbers.between(0, kSide), numbers.between(0, kSide),
-                                          radius * radius};
-  }
+  const Drawing drawing(index, channels);
   for (std::int64_t channel = 0; channel < channels; ++channel) {
-    std::array<std::int64_t, kMostBlobs> brightness{};
-    for (std::int64_t& value : brightness) {
-      value = numbers.between(60, 255);
-    }
     for (std::int64_t y = 0; y < height; ++y) {
-      const std::int64_t row = (2 * y + 1) * kSide / (2 * height);
-      for (std::int64_t x = 0; x < width; ++x) {
-        const std::int64_t column = (2 * x + 1) * kSide / (2 * width);
-        std::int64_t value = 16;
-        for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
-          const Blob& blob = blobs[i];
-          const std::int64_t dy = row - blob.row, dx = column - blob.column;
-          const std::int64_t rest =
-              std::max<std::int64_t>(0, blob.squared_radius - dy * dy - dx * dx);
-          // brightness * (1 - (distance/radius)^2)^2, below 2^8 * 2^22 * 2^22
-          value += brightness[i] * rest / blob.squared_radius * rest / blob.squared_radius;
-        }
-        *out++ = static_cast<std::uint8_t>(std::min<std::int64_t>(value, 255));
-      }
+      for (std::int64_t x = 0; x < width; ++x) *out++ = drawing.at(channel, y, x, height, width);
     }
   }
 }
@@ -146,6 +161,20 @@ void SyntheticSource::read(std::span<const std::int64_t> ids, std::span<std::uin
   for (const std::int64_t id : ids) {
     draw(first_ + id, channels(), height(), width(), image);
     image += image_bytes();
+  }
+}
+
+void SyntheticSource::pick(std::span<const std::int64_t> ids, std::span<const std::int64_t> pixels,
+                           std::span<std::uint8_t> out) const {
+  check_pick(ids, pixels, out.size());
+  std::uint8_t* value = out.data();
+  for (const std::int64_t id : ids) {
+    const Drawing drawing(first_ + id, channels());
+    for (std::int64_t channel = 0; channel < channels(); ++channel) {
+      for (const std::int64_t pixel : pixels) {
+        *value++ = drawing.at(channel, pixel / width(), pixel % width(), height(), width());
+      }
+    }
   }
 }
 

@@ -22,6 +22,8 @@ class SyntheticSource final : public ImageSource {
   [[nodiscard]] static std::unique_ptr<SyntheticSource> open(const std::string& path, Split split);
 
   void read(std::span<const std::int64_t> ids, std::span<std::uint8_t> out) const override;
+  void pick(std::span<const std::int64_t> ids, std::span<const std::int64_t> pixels,
+            std::span<std::uint8_t> out) const override;
 
  private:
   SyntheticSource(SourceInfo info, std::int64_t first)
