@@ -1,8 +1,8 @@
 #include "launch/coordinates_bench.hpp"
 
-#include <ATen/Parallel.h>
 #include <torch/types.h>
 
+#include <algorithm>
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -94,12 +94,17 @@ void bench_errors(const RunConfig& config, const ImageSource& source,
   const auto both = [](S sampler, std::int64_t m) {
     return CoordinatesSection{.inner = drawn(sampler, m), .outer = drawn(sampler, m)};
   };
-  // Four times the inner set is paid for with outer coordinates.
-  const auto cost = cost_of(both(S::kSobol, count), channels, batch);
-  const auto fewer = (cost - (3 + 3 * channels) * 4 * count) / (3 * batch);
-  const std::vector<CoordinatesSection> cases = {
-      both(S::kUniform, count), both(S::kStratified, count), both(S::kSobol, count),
-      CoordinatesSection{.inner = drawn(S::kSobol, 4 * count), .outer = drawn(S::kSobol, fewer)}};
+  std::vector<CoordinatesSection> cases = {both(S::kUniform, count), both(S::kStratified, count),
+                                           both(S::kSobol, count)};
+  // A larger inner set, up to four times, is paid for with outer coordinates: half the cost at
+  // most.
+  const auto cost = cost_of(cases.back(), channels, batch);
+  const auto inner_cost = 3 + 3 * channels;
+  const auto more = std::min(4 * count, cost / 2 / inner_cost);
+  if (more > count) {
+    const auto fewer = (cost - inner_cost * more) / (3 * batch);
+    cases.push_back({.inner = drawn(S::kSobol, more), .outer = drawn(S::kSobol, fewer)});
+  }
 
   Bench bench(config, source);
   bench.train(cases.back());
