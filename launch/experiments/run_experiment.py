@@ -119,7 +119,7 @@ def options_of(row, preset, pixels):
     return options
 
 
-def train(run, preset, options, steps, seed, arguments):
+def train(run, preset, options, steps, seed, metric, arguments):
     """True where the run is finished and measured."""
     result = run / "result.json"
     if result.exists():
@@ -143,7 +143,8 @@ def train(run, preset, options, steps, seed, arguments):
         return False
     # All held-out images, as the paper; those of a scaled run are fewer.
     images = 0 if arguments.scale == 1 else 1000
-    measured = gondola("eval", run / "run", "--images", images, "--json")
+    gap = ["--gap"] if metric.startswith("gap.") else []
+    measured = gondola("eval", run / "run", "--images", images, "--json", *gap)
     if measured.returncode:
         print(f"  cannot be evaluated: {measured.stderr.strip()}")
         return False
@@ -153,10 +154,18 @@ def train(run, preset, options, steps, seed, arguments):
     return True
 
 
+def figure(path, metric):
+    """A figure of a measurement; gap.loss is the member `loss` of `gap`."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    for name in metric.split("."):
+        found = found[name]
+    return found
+
+
 def cell(output, row, data, metric):
     """Mean, spread and number of the seeds that are there."""
     paths = sorted((output / folder_name(row) / folder_name(data)).glob("seed-*/result.json"))
-    values = [json.loads(path.read_text(encoding="utf-8"))[metric] for path in paths]
+    values = [figure(path, metric) for path in paths]
     if not values:
         return "", values
     mean = f"{statistics.fmean(values):.4g}"
@@ -224,7 +233,8 @@ def main():
             break
         print(f"{number}/{len(mine)} {row}, {data}, seed {seed}, {steps} steps", flush=True)
         run = output / folder_name(row) / folder_name(data) / f"seed-{seed}"
-        failed += not train(run, preset, options, steps, seed, arguments)
+        failed += not train(run, preset, options, steps, seed, experiment["metric"],
+                            arguments)
     write_tables(output, experiment, there, rows, arguments.scale)
     sys.exit(1 if failed else 0)
 

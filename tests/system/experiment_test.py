@@ -67,6 +67,18 @@ class ExperimentTest(TrainingTest):
         after = json.loads((self.output / "glo/coil-20/seed-0/result.json").read_text())
         self.assertAlmostEqual(after["loss"] / before["loss"], 1, delta=1e-5)
 
+    def test_a_gap_is_what_test_images_lose_more(self):
+        done = self.run_table(name="figure16")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        table = (self.output / "table.md").read_text()
+        for row in ("gon", "ae"):
+            result = json.loads((self.output / row / "coil-20/seed-0/result.json").read_text())
+            train = gondola("eval", self.output / row / "coil-20/seed-0/run", "--images", "1000",
+                            "--split", "train", "--json")
+            gap = result["loss"] - json.loads(train.stdout)["loss"]
+            self.assertAlmostEqual(result["gap"]["loss"], gap, delta=1e-4)
+            self.assertIn(f"| {row.upper()} | {result['gap']['loss']:.4g} |", table)
+
     def test_what_cannot_be_run_is_refused(self):
         unknown = self.run_table(name="table9")
         self.assertEqual(unknown.returncode, 64, unknown.stderr)
