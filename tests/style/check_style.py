@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Checks of the tree's habits: check_style.py [--root DIR] arrow|format|headers|shell.
+"""Checks of the tree's habits: check_style.py [--root DIR] arrow|format|headers|sentences|shell.
 
 arrow    a folder includes only itself and the folders to its left, and configs, data and
          monitoring include neither libtorch nor MPI
 format   every C++ and CUDA file is as clang-format leaves it
 headers  no header includes torch/torch.h
+sentences  docs/troubleshooting.md quotes what the sources say
 shell    every shell script parses
 
 Prints one line for each finding and exits 1 when there is one, 77 when a tool is missing.
@@ -68,6 +69,22 @@ def check_headers(root):
                        "torch/types.h or a narrower one, which compiles in half the time.")
 
 
+QUOTED = re.compile(r"^\| `([^`]+)` \|")
+
+
+def check_sentences(root):
+    page = root / "docs/troubleshooting.md"
+    said = []
+    for path in sources(root):
+        # Neighbouring string literals are one sentence.
+        said.append(re.sub(r'"\s*\n\s*"', "", path.read_text(encoding="utf-8")))
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
+        quoted = QUOTED.match(line)
+        if quoted and not any(quoted.group(1) in text for text in said):
+            yield (f"docs/troubleshooting.md:{number}: no source says \"{quoted.group(1)}\": quote a part "
+                   "of the sentence that is one string there.")
+
+
 def clang_format():
     beside_sources = Path(__file__).resolve().parents[2] / ".venv" / "bin" / "clang-format"
     for candidate in [str(beside_sources), f"clang-format-{CLANG_FORMAT_MAJOR}", "clang-format"]:
@@ -109,6 +126,7 @@ def check_shell(root):
 
 
 CHECKS = {"arrow": check_arrow, "format": check_format, "headers": check_headers,
+          "sentences": check_sentences,
           "shell": check_shell}
 
 

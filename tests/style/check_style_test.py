@@ -37,6 +37,15 @@ class StyleChecks(unittest.TestCase):
         self.write("trainer/a.cpp", '#include "trainer/b.hpp"\n#include "data/c.hpp"\n#include <torch/types.h>\n')
         self.assertEqual("", self.run_check("arrow"))
 
+    def test_quoted_sentences_stand_in_the_sources(self):
+        self.write("data/a.cpp", 'fail("the disk is "\n     "full: make room");\n')
+        self.write("docs/troubleshooting.md", "| `is full: make room` | why | what |\n")
+        self.assertEqual("", self.run_check("sentences"))
+        self.write("docs/troubleshooting.md", "| `is empty` | why | what |\n| seen `x` | why |\n")
+        found = self.run_check("sentences")
+        self.assertIn('troubleshooting.md:1: no source says "is empty"', found)
+        self.assertEqual(1, len(found.splitlines()))
+
     def test_the_arrow_refuses_a_folder_to_the_right(self):
         self.write("data/a.cpp", '#include <vector>\n#include "trainer/b.hpp"\n')
         self.assertIn("data/a.cpp:2: data includes trainer/b.hpp", self.run_check("arrow"))
