@@ -10,6 +10,6 @@ int main(int argc, char** argv) {
     return gondola::run_command(argc, argv, mpi);
   } catch (const std::exception& error) {
     // Peers may sit in a collective: end them all.
-    return mpi.abort(gondola::exit_code_of(error), error.what());
+    return mpi.abort(gondola::exit_code_of(error), gondola::sentence_of(error));
   }
 }
