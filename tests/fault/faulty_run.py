@@ -76,7 +76,11 @@ class FaultyRun:
 
     def wait_for(self, happened, what, timeout=60):
         last = time.monotonic() + timeout
+        looked = 0.0
         while not happened():
+            if time.monotonic() > looked + 0.5:  # what dies at once is known by then
+                self.look()
+                looked = time.monotonic()
             if self.process.poll() is not None:
                 self.end(timeout=10)
                 raise RuntimeError(f"ended with {self.process.returncode} before {what}:\n"

@@ -5,7 +5,7 @@ Asserted are the exit code, the time to the end, one sentence that says what hap
 process and no shared memory is left, and that the run, resumed on another number of ranks, has
 the losses of an undisturbed run (within 1e-10, float64) and its ledger of images exactly.
 
-ctest sets the environment: ctest --test-dir build/release -R fault.matrix
+ctest plays ten rows as fault.matrix and all of them as fault.matrix_whole.
 """
 
 import argparse
@@ -20,6 +20,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NAMESPACE = ["unshare", "--map-root-user", "--mount"]
+
+
+def use_release_build():
+    """What ctest sets in the environment, for a start by hand."""
+    root = Path(__file__).resolve().parents[2]
+    build = root / "build/release"
+    for name, value in {
+            "GONDOLA_PROGRAM": build / "bin/gondola", "GONDOLA_SOURCE_DIR": root,
+            "GONDOLA_FAULT_POINT": build / "lib/libfault_point.so",
+            "GONDOLA_MAKE_DATASET": build / "tests/bin/make_dataset",
+            "GONDOLA_MPIEXEC": "mpiexec", "GONDOLA_MPIEXEC_FLAGS": "--oversubscribe --bind-to none",
+            "OMP_NUM_THREADS": 1, "OMPI_ALLOW_RUN_AS_ROOT": 1,
+            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": 1}.items():
+        os.environ.setdefault(name, str(value))
+    sys.path += [str(root / "tests" / folder) for folder in ("launch", "system")]
 
 
 @dataclass
@@ -92,15 +107,14 @@ def resume(row, place, folder):
         run.close()
     if code != row.resume_code:
         raise Failure(f"the resumed run ended with {code}:\n{run.errors}")
-    if row.resume_said:
-        said = line_with(row.resume_said, run.errors)
-        if row.resume_code != 0:
-            return f"resume: {code}, {said}"
+    said = f"{line_with(row.resume_said, run.errors)}; " if row.resume_said else ""
+    if row.resume_code != 0:
+        return f"resume: {code}, {said[:-2]}"
     after = re.search(r"resumed after step (\d+)", run.output)
     if not after:
         raise Failure("the second start did not resume:\n" + run.output)
     compare(row, place, folder)
-    return f"resumed after step {after[1]} on {row.resume} ranks: as undisturbed"
+    return f"{said}resumed after step {after[1]} on {row.resume} ranks: as undisturbed"
 
 
 def compare(row, place, folder):
@@ -137,7 +151,7 @@ def main():
     parser.add_argument("--table", type=Path, metavar="FILE", help="write the table there as well")
     arguments = parser.parse_args()
 
-    chosen = all_rows()
+    chosen = rank_rows() + file_rows()
     if arguments.ci:
         chosen = [row for row in chosen if row.ci]
     if arguments.row:
@@ -177,12 +191,14 @@ def main():
 
 
 if __name__ == "__main__":
+    use_release_build()
     if "GONDOLA_OWN_MOUNTS" not in os.environ and "--list" not in sys.argv:
         if subprocess.run([*NAMESPACE, "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0:
             os.environ["GONDOLA_OWN_MOUNTS"] = "yes"
             os.execvp(NAMESPACE[0], [*NAMESPACE, sys.executable, "-B", *sys.argv])
 
     from faulty_run import STEPS, FaultyRun, Place, differences
-    from matrix_rows import all_rows
+    from matrix_files import file_rows
+    from matrix_ranks import rank_rows
 
     sys.exit(main())

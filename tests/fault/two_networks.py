@@ -11,9 +11,9 @@ NAMES = ("gondola-a", "gondola-b")
 ADDRESSES = ("10.99.0.1", "10.99.0.2")
 # mpirun learns of a dead connection to the other machine's daemon from TCP alone, by default after
 # a quarter of an hour or more: here after seconds of silence, between probes, and probes, or where
-# something was sent, after so many retries (about 13 seconds).
+# something was sent, after so many retries (about 25 seconds).
 KEEPALIVE = {"time": 15, "intvl": 2, "probes": 2}
-RETRIES = 5
+RETRIES = 6
 
 
 def why_not():
