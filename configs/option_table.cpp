@@ -246,6 +246,16 @@ void add_trainer_and_optimizer(std::vector<Option>& options) {
   trainer.add("ema_decay", &T::ema_decay, kMustAgree,
               {"Decay of an exponential moving average of the weights; 0: none is kept.",
                from_below(0, 1)});
+  trainer.add("on_nonfinite", &T::on_nonfinite, kMayDiffer,
+              {"What becomes of a step whose loss or gradient is not finite or beyond "
+               "trainer.outlier_factor: its update is skipped, the run goes back to its newest "
+               "checkpoint and passes over the images since (rollback), or it ends (stop)."});
+  trainer.add("skip_budget", &T::skip_budget, kMayDiffer,
+              {"Such steps in a row, or rollbacks, that a run survives.", at_least(0), "steps"});
+  trainer.add("outlier_factor", &T::outlier_factor, kMayDiffer,
+              {"Largest norm of a step's gradient, as a multiple of its running mean; 0: any that "
+               "is finite.",
+               at_least(0)});
 
   using O = OptimizerSection;
   SectionRows optimizer(options, "optimizer", &RunConfig::optimizer);
@@ -300,6 +310,13 @@ void add_parallel_and_checkpoint(std::vector<Option>& options) {
   checkpoint.add(
       "init", &C::init, kMayDiffer,
       {"Checkpoint whose weights a new run starts from (fine-tuning); empty: random weights."});
+  checkpoint.add("asynchronous", &C::asynchronous, kMayDiffer,
+                 {"Write checkpoints in a thread while training goes on."});
+  checkpoint.add(
+      "failures_allowed", &C::failures_allowed, kMayDiffer,
+      {"Checkpoints in a row that may fail to be written; one more, or the last one, ends "
+       "the run.",
+       at_least(0), "checkpoints"});
 }
 
 void add_evaluation_and_monitoring(std::vector<Option>& options) {

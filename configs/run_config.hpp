@@ -105,6 +105,12 @@ struct CoordinatesSection {
 /// Who multiplies float32 matrices on the CPU.
 enum class Matmul { kAten, kOneDnn };
 enum class Precision { kFloat64, kFloat32, kTf32, kBf16 };
+/// What becomes of a step whose loss or gradient is not finite, or beyond the bound.
+enum class OnNonfinite {
+  kSkip,      ///< Its update is left out.
+  kRollback,  ///< Back to the newest complete checkpoint, and past the batches since.
+  kStop,      ///< The run ends.
+};
 
 struct TrainerSection {
   std::int64_t batch_size = 64;  ///< Global batch B over all ranks.
@@ -114,6 +120,10 @@ struct TrainerSection {
   Matmul matmul = Matmul::kAten;  ///< siren on CPUs in float32.
   std::int64_t accumulate = 1;    ///< Passes per optimiser step (without batch norm only).
   double ema_decay = 0.0;         ///< Exponential moving average of the weights; 0: off.
+  OnNonfinite on_nonfinite = OnNonfinite::kSkip;
+  std::int64_t skip_budget = 20;  ///< Bad steps in a row, or rollbacks, that a run survives.
+  double outlier_factor = 0.0;  ///< A gradient's norm beyond so many times its running mean is bad
+                                ///< too; 0: only what is not finite.
 };
 
 enum class Schedule { kConstant, kCosine };
@@ -142,9 +152,11 @@ struct ParallelSection {
 };
 
 struct CheckpointSection {
-  std::int64_t every_steps = 1000;  ///< 0: only at the end and on a stop.
-  std::int64_t keep = 3;            ///< Newest checkpoints kept, beside the best.
-  std::string init;                 ///< Weights only, for fine-tuning.
+  std::int64_t every_steps = 1000;    ///< 0: only at the end and on a stop.
+  std::int64_t keep = 3;              ///< Newest checkpoints kept, beside the best.
+  std::string init;                   ///< Weights only, for fine-tuning.
+  bool asynchronous = true;           ///< Written by a thread while training goes on.
+  std::int64_t failures_allowed = 0;  ///< Failed writes in a row that a run survives.
 };
 
 /// How batch norm is fed outside training.

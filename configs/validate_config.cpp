@@ -64,6 +64,20 @@ void add_batch_problems(const RunConfig& config, std::vector<std::string>& probl
   }
 }
 
+void add_divergence_problems(const RunConfig& config, std::vector<std::string>& problems) {
+  const auto& trainer = config.trainer;
+  if (trainer.outlier_factor > 0 && trainer.outlier_factor <= 1) {
+    problems.push_back(shown(config, "trainer.outlier_factor") +
+                       " leaves out ordinary steps: give a multiple of the usual norm such as 10, "
+                       "or 0 for no bound");
+  }
+  if (trainer.on_nonfinite == OnNonfinite::kRollback && config.checkpoint.every_steps == 0) {
+    problems.push_back(shown(config, "trainer.on_nonfinite") + " has nothing to go back to with " +
+                       shown(config, "checkpoint.every_steps") +
+                       ": write checkpoints during training, or skip such steps");
+  }
+}
+
 void add_matmul_problems(const RunConfig& config, std::vector<std::string>& problems) {
   if (config.trainer.matmul == Matmul::kAten) return;
   const bool used = config.model.decoder == DecoderKind::kSiren &&
@@ -219,6 +233,7 @@ std::vector<std::string> contradictions_of(const RunConfig& config) {
   }
   add_length_problems(config, problems);
   add_batch_problems(config, problems);
+  add_divergence_problems(config, problems);
   add_latent_problems(config, problems);
   add_coordinate_problems(config, problems);
   add_coordinate_rank_problems(config, problems);

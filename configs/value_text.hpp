@@ -36,6 +36,7 @@ inline std::vector<std::string> names_of(Matmul) { return {"aten", "onednn"}; }
 inline std::vector<std::string> names_of(Precision) {
   return {"float64", "float32", "tf32", "bf16"};
 }
+inline std::vector<std::string> names_of(OnNonfinite) { return {"skip", "rollback", "stop"}; }
 inline std::vector<std::string> names_of(Schedule) { return {"constant", "cosine"}; }
 inline std::vector<std::string> names_of(DeviceKind) { return {"auto", "cpu", "cuda"}; }
 inline std::vector<std::string> names_of(EvaluationStatistics) { return {"independent", "batch"}; }
