@@ -5,7 +5,10 @@
 #include <mpi.h>
 #include <torch/types.h>
 
+#include <cstdint>
 #include <limits>
+#include <string>
+#include <vector>
 
 #include "configs/errors.hpp"
 #include "trainer/parallel/mpi_communicator.hpp"
@@ -62,6 +65,53 @@ TEST_F(ReplicaCheckTest, a_small_drift_of_one_rank_is_mended_and_named) {
   EXPECT_THAT(verdict.warning(), HasSubstr("rank " + std::to_string(last)));
   EXPECT_TRUE(torch::equal(weights, original));
   EXPECT_FALSE(check().mended());
+}
+
+TEST_F(ReplicaCheckTest, from_three_ranks_on_a_small_drift_is_mended_by_the_majority) {
+  if (alone()) return;
+  if (comm.rank() == 0) weights[500] += 1e-9;
+  const auto drifted = original[500].item<double>() + 1e-9;
+  const auto verdict = check();
+  if (comm.size() == 2) {  // nobody knows which is right
+    EXPECT_EQ(verdict.reference, 0);
+    EXPECT_EQ(verdict.different_ranks, std::vector<int>{1});
+    EXPECT_EQ(weights[500].item<double>(), drifted);
+  } else {
+    EXPECT_EQ(verdict.reference, 1);
+    EXPECT_EQ(verdict.different_ranks, std::vector<int>{0});
+    EXPECT_THAT(verdict.warning(), HasSubstr("the state of rank 0 had drifted from rank 1's"));
+    EXPECT_TRUE(torch::equal(weights, original));
+  }
+  EXPECT_FALSE(check().mended());
+}
+
+/// One bit of one number, as memory without error correction loses it: [0] is the lowest of the
+/// mantissa, [62] the highest of the exponent.
+void flip_bit(torch::Tensor& tensor, std::int64_t index, int bit) {
+  auto* const numbers = static_cast<std::uint64_t*>(tensor.data_ptr());
+  numbers[index] ^= std::uint64_t{1} << bit;
+}
+
+TEST_F(ReplicaCheckTest, a_flipped_bit_is_seen_whichever_it_is) {
+  if (alone()) return;
+  for (const int bit : {0, 20, 31}) {
+    if (comm.rank() == last) flip_bit(moments, 900, bit);
+    const auto verdict = check();
+    EXPECT_EQ(verdict.different_ranks, std::vector<int>{last}) << bit;
+    EXPECT_TRUE(torch::equal(moments, original)) << bit;
+  }
+  for (const int bit : {45, 52, 58, 62, 63}) {
+    const auto kept = moments.clone();
+    if (comm.rank() == last) flip_bit(moments, 900, bit);
+    const auto sentence = complaint();
+    if (comm.size() == 2) {
+      EXPECT_THAT(sentence, HasSubstr("ranks 0, 1 differ from one another")) << bit;
+    } else {
+      EXPECT_THAT(sentence, HasSubstr("the state of rank " + std::to_string(last) + " differs"))
+          << bit;
+    }
+    moments.copy_(kept);
+  }
 }
 
 TEST_F(ReplicaCheckTest, drift_in_any_tensor_is_seen) {

@@ -31,6 +31,14 @@ std::vector<Value> gather(Communicator& communicator, Value value, const torch::
   return {values, values + all.numel()};
 }
 
+/// The first rank that is none of the odd ones; 0 where all are.
+int reference_rank(const std::vector<int>& odd, int world) {
+  for (int rank = 0; rank < world; ++rank) {
+    if (std::ranges::find(odd, rank) == odd.end()) return rank;
+  }
+  return 0;
+}
+
 /// max|a - b| / max|b|; 0 where both are all zero, not finite where either has a non-finite value.
 double relative_difference(const torch::Tensor& a, const torch::Tensor& b) {
   if (a.numel() == 0) return 0.0;
@@ -44,8 +52,9 @@ double relative_difference(const torch::Tensor& a, const torch::Tensor& b) {
 std::string ReplicaVerdict::warning() const {
   if (!mended()) return {};
   std::ostringstream text;
-  text << "the state of " << name_ranks(different_ranks) << " had drifted from rank 0's by "
-       << drift << " (relative) and was replaced by rank 0's";
+  const auto owner = "rank " + std::to_string(reference) + "'s";
+  text << "the state of " << name_ranks(different_ranks) << " had drifted from " << owner << " by "
+       << drift << " (relative) and was replaced by " << owner;
   return text.str();
 }
 
@@ -57,18 +66,21 @@ ReplicaVerdict check_replicas(Communicator& communicator, std::span<torch::Tenso
   const auto device = state.front().device();
   const auto gathered = gather(communicator, static_cast<std::int64_t>(hash_of(state)), device);
   const std::vector<std::uint64_t> hashes(gathered.begin(), gathered.end());
-  for (std::size_t r = 1; r < hashes.size(); ++r) {
-    if (hashes[r] != hashes[0]) verdict.different_ranks.push_back(static_cast<int>(r));
+  const auto odd = outside_majority(hashes);
+  verdict.reference = reference_rank(odd, communicator.size());
+  const auto expected = hashes[static_cast<std::size_t>(verdict.reference)];
+  for (std::size_t r = 0; r < hashes.size(); ++r) {
+    if (hashes[r] != expected) verdict.different_ranks.push_back(static_cast<int>(r));
   }
   if (verdict.different_ranks.empty()) return verdict;
 
-  std::vector<torch::Tensor> of_root;
+  std::vector<torch::Tensor> wanted;
   double drift_here = 0.0;
   bool mendable = true;
   for (const auto& tensor : state) {
-    of_root.push_back(tensor.detach().clone());
-    communicator.broadcast(of_root.back(), 0);
-    const auto drift = relative_difference(tensor.detach(), of_root.back());
+    wanted.push_back(tensor.detach().clone());
+    communicator.broadcast(wanted.back(), verdict.reference);
+    const auto drift = relative_difference(tensor.detach(), wanted.back());
     mendable = mendable && std::isfinite(drift) && drift < kMendableDrift;
     drift_here = std::max(drift_here, drift);
   }
@@ -76,17 +88,15 @@ ReplicaVerdict check_replicas(Communicator& communicator, std::span<torch::Tenso
   const auto drifts = gather(communicator, drift_here, device);
   verdict.drift = *std::max_element(drifts.begin(), drifts.end());
   if (std::any_of(faults.begin(), faults.end(), [](auto fault) { return fault != 0; })) {
-    const auto named = outside_majority(hashes);
+    const bool some = odd.size() < hashes.size();
     std::ostringstream text;
-    text << "at step " << step << " " << (named.size() < hashes.size() ? "the state of " : "")
-         << name_ranks(named)
-         << (named.size() < hashes.size() ? " differs from that of the other ranks"
-                                          : " differ from one another")
+    text << "at step " << step << " " << (some ? "the state of " : "") << name_ranks(odd)
+         << (some ? " differs from that of the other ranks" : " differ from one another")
          << " (relative drift " << verdict.drift << ", mended below " << kMendableDrift
          << "): restart from the last checkpoint, and suspect the memory or processor there";
     throw CommError(text.str());
   }
-  for (std::size_t i = 0; i < state.size(); ++i) state[i].detach().copy_(of_root[i]);
+  for (std::size_t i = 0; i < state.size(); ++i) state[i].detach().copy_(wanted[i]);
   return verdict;
 }
 

@@ -16,8 +16,9 @@ inline constexpr double kMendableDrift = 1e-6;
 
 /// What a replica check found; the same on every rank.
 struct ReplicaVerdict {
-  std::vector<int> different_ranks;  ///< Ranks whose bits differed from rank 0's; empty: all equal.
-  double drift = 0.0;                ///< Largest relative difference from rank 0.
+  int reference = 0;                 ///< Rank whose state all have now: of the majority, or rank 0.
+  std::vector<int> different_ranks;  ///< Ranks whose bits differed from it; empty: all equal.
+  double drift = 0.0;                ///< Largest relative difference from it.
   [[nodiscard]] bool mended() const { return !different_ranks.empty(); }
   /// One sentence for the log when mended, else empty.
   [[nodiscard]] std::string warning() const;
@@ -25,8 +26,8 @@ struct ReplicaVerdict {
 
 /// Collective. Compares the state that every rank must hold alike (flat weights, optimiser moments,
 /// averages) by xxh3 hash over the ranks. Where bits differ by a relative drift below
-/// kMendableDrift in every tensor, rank 0's state replaces the others' and the verdict says so;
-/// the caller logs warning() and counts it.
+/// kMendableDrift in every tensor, the state that more than half of the ranks have, or else rank
+/// 0's, replaces the others' and the verdict says so; the caller logs warning() and counts it.
 ///
 /// @param state contiguous tensors on the communicator's device, the same shapes on every rank.
 /// @param step named in the sentences.
