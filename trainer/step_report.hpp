@@ -46,8 +46,8 @@ struct StepReport {
   std::vector<PhaseSeconds> rank_phase_seconds = {};
   std::int64_t images = 0;         ///< Images of this rank in this step.
   std::int64_t bytes_reduced = 0;  ///< Bytes of gradient this rank gave to be all-reduced.
-  /// Updates skipped on all ranks, as not finite, since the last report that could tell: every step
-  /// on a CPU, logged steps on a GPU.
+  /// Updates skipped on all ranks, as not finite or out of bounds, since the last report that could
+  /// tell: every step on a CPU, logged steps on a GPU.
   std::int64_t skipped = 0;
 };
 
@@ -75,6 +75,21 @@ struct CheckpointReport {
   std::int64_t step = 0;
 };
 
+/// Training is back at a checkpoint: steps go on from there, with the images behind the bad step.
+struct RollbackReport {
+  std::int64_t step = 0;       ///< Of the checkpoint.
+  std::int64_t from_step = 0;  ///< The bad step.
+  std::string reason;          ///< What was wrong with it, in words.
+  std::int64_t images = 0;     ///< Passed over: those of all steps from the one to the other.
+};
+
+/// Replicas that had drifted apart are equal again.
+struct MendReport {
+  std::int64_t step = 0;
+  std::vector<int> ranks;  ///< Whose state was replaced.
+  double drift = 0.0;      ///< Largest relative difference.
+};
+
 /// Sees what training does. Called on the training thread, between steps; must return fast and
 /// starts no collective. An observer that throws ends the run.
 class StepObserver {
@@ -84,6 +99,8 @@ class StepObserver {
   virtual void on_eval(const EvalReport&) {}
   virtual void on_samples(const SampleReport&) {}
   virtual void on_checkpoint(const CheckpointReport&) {}
+  virtual void on_rollback(const RollbackReport&) {}
+  virtual void on_mend(const MendReport&) {}
   /// Everything reported so far is to be on disk when this returns.
   virtual void flush() {}
 };

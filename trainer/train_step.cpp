@@ -29,7 +29,8 @@ TrainStep::TrainStep(const RunConfig& config, TrainedState state, Communicator& 
       state_(state),
       communicator_(communicator),
       timer_(timer),
-      reducer_(communicator) {}
+      reducer_(communicator),
+      bound_(config.trainer.outlier_factor, state.decoder.parameters().flat().device()) {}
 
 /// u8 or float32 pixels on any device -> values in [0, 1] like the parameters.
 torch::Tensor TrainStep::values_of(const torch::Tensor& pixels) const {
@@ -71,6 +72,7 @@ void TrainStep::accumulate_gradient(const ObjectiveBatch& batch, const StepCoord
   result.sums +=
       torch::stack({sum(losses.loss), losses.inner.defined() ? sum(losses.inner) : nothing,
                     sum(losses.latents.square())});
+  result.image_losses.push_back(losses.loss);
   for (const auto& [name, values] : losses.parts) {
     auto& total = result.parts.try_emplace(name, nothing).first->second;
     total = total + sum(values);
@@ -84,7 +86,10 @@ void TrainStep::update(StepResult& result, double learning_rate) {
   gradient.mul_(state_.objective.scale());
   result.gradient_norm = gradient.norm();
   // The reduced gradient is the same on all ranks, so they agree on skipping without asking.
-  result.skipped = at::isfinite(result.gradient_norm).logical_not().to(torch::kFloat32);
+  const auto good =
+      at::isfinite(result.gradient_norm).logical_and(bound_.holds(result.gradient_norm));
+  result.skipped = good.logical_not().to(torch::kFloat32);
+  bound_.add(result.gradient_norm, good);
   if (config_.optimizer.clip_norm > 0) {
     gradient.mul_((config_.optimizer.clip_norm / (result.gradient_norm + 1e-12)).clamp_max(1.0));
   }
@@ -125,6 +130,7 @@ void TrainStep::make_gradient(const StepInput& input, const StepView& view, std:
   parameters.zero_gradient();
   statistics_.clear();
   result.sums = torch::zeros({3}, flat.options().dtype(torch::kFloat64));
+  result.image_losses.clear();
   const auto parts = config_.trainer.accumulate;
   for (std::int64_t i = 0; i < parts; ++i) {
     const auto images = view.pixels.size(0);
@@ -142,11 +148,16 @@ void TrainStep::make_gradient(const StepInput& input, const StepView& view, std:
         config_.run.seed, /*prefix=*/"", step, flat.options());
     accumulate_gradient(part, view.coordinates, result);
   }
+  const at::NoGradGuard no_grad;
+  auto& gradient = parameters.flat_gradient();
+  // A loss that is not finite makes the gradient so, on all ranks: 0 times it is NaN, else 0.
+  gradient.narrow(0, 0, 1).add_(result.sums[0] * 0);
+  result.own_sum = gradient.sum();
   if (communicator_.size() > 1) {
     timer_.enter(Phase::kWait);
     communicator_.barrier();
     timer_.enter(Phase::kAllReduce);
-    result.bytes_reduced += reducer_.reduce(parameters.flat_gradient());
+    result.bytes_reduced += reducer_.reduce(gradient);
   }
 }
 

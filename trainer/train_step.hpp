@@ -11,6 +11,7 @@
 #include "configs/run_config.hpp"
 #include "trainer/coordinates/coordinate_draws.hpp"
 #include "trainer/decoders/decoder.hpp"
+#include "trainer/gradient_bound.hpp"
 #include "trainer/objectives/objective.hpp"
 #include "trainer/optimizer/flat_adam.hpp"
 #include "trainer/parallel/communicator.hpp"
@@ -52,7 +53,11 @@ struct StepResult {
   std::map<std::string, torch::Tensor> parts;  ///< Losses::parts summed, 0-dim float64 each.
   torch::Tensor gradient_norm;  ///< 0-dim: norm of the mean gradient, the same on all ranks.
   torch::Tensor spread;         ///< 0-dim, or undefined where no other draws were given.
-  torch::Tensor skipped;        ///< 0-dim float32: 1 when the update was skipped as non-finite.
+  /// 0-dim float32: 1 when the update was skipped, the loss or the gradient of some rank not being
+  /// finite, or the norm out of bounds. The same on all ranks.
+  torch::Tensor skipped;
+  std::vector<torch::Tensor> image_losses;  ///< Of this rank's images, in their order: [B] in all.
+  torch::Tensor own_sum;  ///< 0-dim: sum of this rank's gradient, finite where the gradient is.
   std::int64_t bytes_reduced = 0;
 };
 
@@ -64,6 +69,8 @@ class TrainStep {
 
   /// Collective. @param step global step, from 1: keys what is random.
   [[nodiscard]] StepResult run(const StepInput& input, std::int64_t step, double learning_rate);
+
+  [[nodiscard]] GradientBound& bound() { return bound_; }
 
  private:
   [[nodiscard]] torch::Tensor batch_mean(const torch::Tensor& pixels);
@@ -81,6 +88,7 @@ class TrainStep {
   Communicator& communicator_;
   PhaseTimer& timer_;
   GradientReducer reducer_;
+  GradientBound bound_;
   std::vector<PassStatistics> statistics_;  ///< Of the outer passes of the current step.
 };
 

@@ -49,9 +49,11 @@ struct Trainee {
                           .optimizer = optimizer,
                           .average = average},
                          communicator, timer);
+    train_step.bound().restore(usual_norm);
     auto result =
         train_step.run({.view = {.pixels = batch.narrow(0, slice.begin, slice.size())}, .ids = ids},
                        number, learning_rate);
+    usual_norm = train_step.bound().usual();
     communicator.all_reduce_sum(result.sums);
     return result;
   }
@@ -63,6 +65,7 @@ struct Trainee {
   Model model;
   FlatAdam optimizer;
   torch::Tensor average;
+  UsualNorm usual_norm;
 };
 
 /// The mean image of a source, [1, C, H, W] of `dtype`.

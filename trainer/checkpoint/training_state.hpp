@@ -13,12 +13,19 @@
 
 namespace gondola {
 
+/// Running mean of the gradient's norms, as GradientBound has it.
+struct UsualNorm {
+  double mean = 0.0;
+  std::int64_t steps = 0;  ///< Good steps that it is of.
+};
+
 /// How far a run is. The same on all ranks.
 struct RunProgress {
   std::int64_t step = 0;                                       ///< Global steps done.
   Cursor cursor;                                               ///< The next global batch.
   double best_loss = std::numeric_limits<double>::infinity();  ///< Lowest held-out loss so far.
   std::int64_t best_step = 0;  ///< Where it was reached; 0: nowhere.
+  UsualNorm usual_norm{};      ///< Where trainer.outlier_factor is set.
 };
 
 /// Everything that a checkpoint keeps, by reference to where it lives. Replicated on every rank;
