@@ -134,6 +134,15 @@ void LiveRun::on_eval(const EvalReport& report) {
   add_evaluation(report);
 }
 
+void LiveRun::on_rollback(const RollbackReport& report) {
+  const std::lock_guard lock(mutex_);
+  const auto later = [&](const auto& of) { return of.step > report.step; };
+  std::erase_if(points_, later);
+  std::erase_if(evaluations_, later);
+  step_ = last_.step = report.step;
+  first_step_ = 0;  // the pace is measured anew
+}
+
 /// At the pace of this process up to now, evaluations and checkpoints included.
 double LiveRun::seconds_left(double now) const {
   if (first_step_ == 0 || step_ == first_step_) return kNone;

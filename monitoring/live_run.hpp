@@ -26,6 +26,8 @@ class LiveRun final : public StepObserver {
 
   void on_step(const StepReport& report) override;
   void on_eval(const EvalReport& report) override;
+  /// Forgets what came after the checkpoint.
+  void on_rollback(const RollbackReport& report) override;
 
   /// The run as it is now, with the checkpoints and the newest picture that its folder holds. What
   /// is not finite is null. Keys: run, decoder, dataset, device, world_size, version, now, started,

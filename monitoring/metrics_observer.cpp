@@ -61,7 +61,12 @@ MetricsObserver::MetricsObserver(const RunInfo& info)
       reduced_bytes_(counter(registry_, "gondola_reduced_bytes_total",
                              "Bytes of gradient this rank gave to be all-reduced.")),
       nonfinite_steps_(counter(registry_, "gondola_nonfinite_steps_total",
-                               "Steps whose update was skipped because it was not finite.")),
+                               "Steps whose update was skipped because it was not finite, or out "
+                               "of bounds.")),
+      rollbacks_(counter(registry_, "gondola_rollbacks_total",
+                         "Times that training went back to a checkpoint.")),
+      mends_(counter(registry_, "gondola_replica_mends_total",
+                     "Replica checks that found a small drift between ranks and mended it.")),
       step_(gauge(registry_, "gondola_step", "Global step done last.")),
       epoch_(gauge(registry_, "gondola_epoch", "Epoch of that step, from 0.")),
       loss_(BuildGauge()
@@ -195,6 +200,10 @@ void MetricsObserver::on_eval(const EvalReport& report) {
 void MetricsObserver::on_checkpoint(const CheckpointReport&) {
   if (checkpoint_time_ != nullptr) checkpoint_time_->Set(unix_seconds());
 }
+
+void MetricsObserver::on_rollback(const RollbackReport&) { rollbacks_.Increment(); }
+
+void MetricsObserver::on_mend(const MendReport&) { mends_.Increment(); }
 
 std::vector<prometheus::MetricFamily> MetricsObserver::Collect() const {
   resident_bytes_.Set(resident_bytes());

@@ -46,6 +46,8 @@ class MetricsObserver final : public StepObserver, public prometheus::Collectabl
   void on_step(const StepReport& report) override;
   void on_eval(const EvalReport& report) override;
   void on_checkpoint(const CheckpointReport& report) override;
+  void on_rollback(const RollbackReport& report) override;
+  void on_mend(const MendReport& report) override;
 
   /// The registry's families, with the process's memory as it is now.
   [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override;
@@ -59,6 +61,8 @@ class MetricsObserver final : public StepObserver, public prometheus::Collectabl
   prometheus::Counter& images_;
   prometheus::Counter& reduced_bytes_;
   prometheus::Counter& nonfinite_steps_;
+  prometheus::Counter& rollbacks_;
+  prometheus::Counter& mends_;
   prometheus::Gauge& step_;
   prometheus::Gauge& epoch_;
   prometheus::Family<prometheus::Gauge>& loss_;

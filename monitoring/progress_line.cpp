@@ -70,6 +70,11 @@ void ProgressLine::on_eval(const EvalReport& report) {
   keep_line(line);
 }
 
+void ProgressLine::on_rollback(const RollbackReport& report) {
+  keep_line(fmt::format("step {}: back to step {}", report.from_step, report.step));
+  step_ = 0;  // the pace is measured anew
+}
+
 void ProgressLine::flush() {
   if (logged_.step != 0 && shown_step_ != step_) show(Clock::now());
   if (line_open_) write("\n");

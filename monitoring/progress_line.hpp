@@ -34,6 +34,7 @@ class ProgressLine final : public StepObserver {
 
   void on_step(const StepReport& report) override;
   void on_eval(const EvalReport& report) override;
+  void on_rollback(const RollbackReport& report) override;
   /// Shows the last step and ends the line.
   void flush() override;
 

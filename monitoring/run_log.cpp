@@ -113,11 +113,12 @@ void keep_rows(const std::filesystem::path& run_folder, std::int64_t last_step) 
   write_text_file(run_folder / "metrics.csv", table);
 }
 
-/// Lets the rows be trimmed before the files are opened for appending.
-const std::filesystem::path& trimmed(const std::filesystem::path& run_folder,
-                                     std::int64_t last_step) {
-  keep_rows(run_folder, last_step);
-  return run_folder;
+Json json_row(const RollbackReport& report) {
+  return {{"kind", "rollback"},
+          {"step", report.step},
+          {"from_step", report.from_step},
+          {"images", report.images},
+          {"reason", report.reason}};
 }
 
 }  // namespace
@@ -154,24 +155,40 @@ void RowFile::flush() {
 }
 
 RunLog::RunLog(const std::filesystem::path& run_folder, std::int64_t resume_step)
-    : json_(trimmed(run_folder, resume_step) / "metrics.jsonl"), csv_(run_folder / "metrics.csv") {}
+    : run_folder_(run_folder) {
+  keep_up_to(resume_step);
+}
+
+/// Both files are written anew and opened for more.
+void RunLog::keep_up_to(std::int64_t step) {
+  keep_rows(run_folder_, step);
+  json_ = std::make_unique<RowFile>(run_folder_ / "metrics.jsonl");
+  csv_ = std::make_unique<RowFile>(run_folder_ / "metrics.csv");
+}
 
 void RunLog::on_step(const StepReport& report) {
   if (!report.logged) return;
   const auto row = json_row(report);
-  json_.append(row.dump());
-  csv_.append(csv_row(row));
+  json_->append(row.dump());
+  csv_->append(csv_row(row));
 }
 
 void RunLog::on_eval(const EvalReport& report) {
   const auto row = json_row(report);
-  json_.append(row.dump());
-  csv_.append(csv_row(row));
+  json_->append(row.dump());
+  csv_->append(csv_row(row));
+}
+
+void RunLog::on_rollback(const RollbackReport& report) {
+  keep_up_to(report.step);
+  const auto row = json_row(report);
+  json_->append(row.dump());
+  csv_->append(csv_row(row));
 }
 
 void RunLog::flush() {
-  json_.flush();
-  csv_.flush();
+  json_->flush();
+  csv_->flush();
 }
 
 }  // namespace gondola

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -33,8 +34,9 @@ class RowFile {
 /// 8), and the same rows as a table in metrics.csv. Numbers are written with as many digits as it
 /// takes to read the same double back; what is not finite is null (CSV: empty).
 ///
-/// On resume the rows beyond the checkpoint's step are dropped, and so is a row that a killed run
-/// left half written; metrics.csv is made anew from the rows that stay.
+/// On resume and on a rollback, which gets a row of its own, the rows beyond the checkpoint's step
+/// are dropped, and so is a row that a killed run left half written; metrics.csv is made anew from
+/// the rows that stay.
 class RunLog final : public StepObserver {
  public:
   /// Rows with a step up to `resume_step` stay; 0 for a fresh run. @throws IoError
@@ -42,11 +44,15 @@ class RunLog final : public StepObserver {
 
   void on_step(const StepReport& report) override;
   void on_eval(const EvalReport& report) override;
+  void on_rollback(const RollbackReport& report) override;
   void flush() override;
 
  private:
-  RowFile json_;
-  RowFile csv_;
+  void keep_up_to(std::int64_t step);
+
+  std::filesystem::path run_folder_;
+  std::unique_ptr<RowFile> json_;
+  std::unique_ptr<RowFile> csv_;
 };
 
 }  // namespace gondola

@@ -62,6 +62,22 @@ TEST_F(LiveRuns, steps_between_logged_ones_move_the_step_and_no_curve) {
   EXPECT_TRUE(said["seconds_left"].is_number());
 }
 
+TEST_F(LiveRuns, a_rollback_takes_the_curves_back) {
+  LiveRun run(info());
+  for (const std::int64_t number : {10, 20, 30}) {
+    run.on_step(logged_step(number, 4.0));
+    run.on_eval({.step = number, .split = "test", .metrics = {{"loss", 5.0}}, .encoding = ""});
+  }
+  run.on_rollback({.step = 20, .from_step = 31, .reason = ""});
+  auto said = state(run);
+  EXPECT_EQ(said["step"], 20);
+  EXPECT_THAT(said["train"]["step"], ElementsAre(10, 20));
+  EXPECT_EQ(said["evaluations"].size(), 2);
+  EXPECT_TRUE(said["seconds_left"].is_null());
+  run.on_step(logged_step(30, 3.0));
+  EXPECT_THAT(state(run)["train"]["loss"], ElementsAre(4.0, 4.0, 3.0));
+}
+
 TEST_F(LiveRuns, a_loss_that_is_not_finite_is_null) {
   LiveRun run(info());
   run.on_step(logged_step(1, std::nan("")));

@@ -91,6 +91,17 @@ TEST(MetricsObserver, gauges_show_the_last_logged_step) {
   EXPECT_EQ(values["gondola_images_per_second"], 2000);
 }
 
+TEST(MetricsObserver, rollbacks_and_mended_replicas_are_counted) {
+  auto observer = new_observer();
+  EXPECT_EQ(scrape(observer)["gondola_rollbacks_total"], 0);
+  EXPECT_EQ(scrape(observer)["gondola_replica_mends_total"], 0);
+  observer.on_rollback({.step = 10, .from_step = 14, .reason = ""});
+  observer.on_rollback({.step = 10, .from_step = 17, .reason = ""});
+  observer.on_mend({.step = 20, .ranks = {1}, .drift = 1e-9});
+  EXPECT_EQ(scrape(observer)["gondola_rollbacks_total"], 2);
+  EXPECT_EQ(scrape(observer)["gondola_replica_mends_total"], 1);
+}
+
 TEST(MetricsObserver, skipped_steps_are_counted_as_not_finite) {
   auto observer = new_observer();
   auto skipped = step(1);

@@ -62,6 +62,18 @@ TEST_F(ProgressLineTest, plain_lines_say_where_training_is) {
             "step 100: test on 500 images: loss 9.25 psnr 20.5\n");
 }
 
+TEST_F(ProgressLineTest, a_rollback_is_told_and_the_pace_is_measured_anew) {
+  ProgressLine progress(options(Style::kPlain, 0.0));
+  progress.on_step(step(100, true));
+  progress.on_rollback({.step = 50, .from_step = 101, .reason = ""});
+  progress.on_step(step(51, true));
+  // 949 steps are left, at the half a second that the report says.
+  EXPECT_EQ(output(),
+            "step 100/1000  epoch 3  loss 12.346  2048 images/s  7 min 30 s left\n"
+            "step 101: back to step 50\n"
+            "step 51/1000  epoch 3  loss 12.346  2048 images/s  7 min 55 s left\n");
+}
+
 TEST_F(ProgressLineTest, plain_lines_are_rare_and_the_last_step_is_always_shown) {
   ProgressLine progress(options(Style::kPlain, 3600.0));
   for (std::int64_t number = 1; number <= 1000; ++number) progress.on_step(step(number, true));

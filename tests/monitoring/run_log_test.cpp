@@ -100,6 +100,25 @@ TEST_F(RunLogFiles, evaluations_are_read_back) {
   EXPECT_EQ(history.evaluations[0].metrics, evaluation(30).metrics);
 }
 
+TEST_F(RunLogFiles, a_rollback_takes_the_rows_behind_the_checkpoint_along_and_leaves_one) {
+  RunLog log(folder(), 0);
+  for (const std::int64_t number : {10, 20, 30, 40}) log.on_step(logged_step(number));
+  log.on_rollback({.step = 20, .from_step = 41, .reason = "the loss is not finite", .images = 84});
+  log.on_step(logged_step(30));
+  const auto lines = lines_of(read("metrics.jsonl"));
+  ASSERT_EQ(lines.size(), 4u);
+  EXPECT_EQ(lines[2], R"({"kind":"rollback","step":20,"from_step":41,"images":84,)"
+                      R"("reason":"the loss is not finite"})");
+  const auto history = read_run_history(folder() / "metrics.jsonl");
+  ASSERT_EQ(history.steps.size(), 3u);
+  EXPECT_EQ(history.steps[1].step, 20);
+  EXPECT_EQ(history.steps[2].step, 30);
+  const auto table = lines_of(read("metrics.csv"));
+  ASSERT_EQ(table.size(), 5u);
+  EXPECT_TRUE(table[3].starts_with("rollback,20,,,84,,")) << table[3];
+  EXPECT_TRUE(table[4].starts_with("train,30,")) << table[4];
+}
+
 TEST_F(RunLogFiles, steps_that_were_not_logged_leave_no_row) {
   RunLog log(folder(), 0);
   auto report = logged_step(1);
