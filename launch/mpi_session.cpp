@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "launch/singleton_check.hpp"
 #include "trainer/parallel/mpi_check.hpp"
 
 namespace gondola {
@@ -47,6 +48,12 @@ struct LastWord {
 }  // namespace
 
 MpiSession::MpiSession(int& argc, char**& argv) {
+#ifdef OPEN_MPI
+  if (const auto sentence = explain_missing_pmix(); !sentence.empty()) {
+    if (speaks_for_singletons(ExitCode::kWrongWorld)) print_sentence(sentence);
+    std::exit(static_cast<int>(ExitCode::kWrongWorld));
+  }
+#endif
   int provided = MPI_THREAD_SINGLE;
   MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);  // its own errors end the process
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);

@@ -18,6 +18,7 @@ class SingletonCheckTest : public testing::Test {
   static void clear() {
     ::unsetenv("SLURM_STEP_NUM_TASKS");
     ::unsetenv("OMPI_COMM_WORLD_SIZE");
+    ::unsetenv("PMIX_RANK");
   }
   static void set(const char* name, const char* value) { ::setenv(name, value, 1); }
 };
@@ -32,6 +33,20 @@ TEST_F(SingletonCheckTest, several_tasks_in_worlds_of_one_are_refused_with_the_c
     EXPECT_THAT(error.what(), testing::HasSubstr("srun --mpi=pmix"));
     EXPECT_EQ(error.code(), ExitCode::kWrongWorld);
   }
+}
+
+TEST_F(SingletonCheckTest, several_tasks_without_pmix_are_explained_with_the_cure) {
+  EXPECT_EQ(explain_missing_pmix(), "");
+  set("SLURM_STEP_NUM_TASKS", "1");
+  EXPECT_EQ(explain_missing_pmix(), "");
+  set("SLURM_STEP_NUM_TASKS", "4");
+  EXPECT_THAT(explain_missing_pmix(), testing::HasSubstr("Slurm started 4 tasks without PMIx"));
+  EXPECT_THAT(explain_missing_pmix(), testing::HasSubstr("srun --mpi=pmix"));
+  set("PMIX_RANK", "2");
+  EXPECT_EQ(explain_missing_pmix(), "");
+  ::unsetenv("PMIX_RANK");
+  set("OMPI_COMM_WORLD_SIZE", "4");  // mpirun inside a step
+  EXPECT_EQ(explain_missing_pmix(), "");
 }
 
 TEST_F(SingletonCheckTest, one_task_may_be_a_world_of_one) {
