@@ -1,71 +1,100 @@
 #!/usr/bin/env bash
 # train_sbatch_test.sh CHECKOUT GONDOLA
 #
-# launch/slurm/train.sbatch on two nodes of a throw-away Slurm cluster: a run that is told to stop
-# writes a checkpoint and exits with 75, the job is queued again, and the second start goes on from
-# there to the last step.
+# launch/slurm/train.sbatch on two nodes of a throw-away Slurm cluster: its time limit, input that no
+# restart mends, a run that always dies, a run folder that one node alone sees; and how the program is
+# started beside it: without PMIx, and by mpirun inside a job.
 set -euo pipefail
 
 if [[ ${1-} != --in-slurm ]]; then
-    exec "$(dirname "$0")/with-slurm.sh" "$0" --in-slurm "$@"
+    mkdir -p /run/gondola-local-disk
+    trap 'rmdir /run/gondola-local-disk 2>/dev/null || true' EXIT
+    "$(dirname "$0")/with-slurm.sh" --local-disk /run/gondola-local-disk "$0" --in-slurm "$@"
+    exit
 fi
 checkout=$2
 export GONDOLA=$3
-steps=3000
-
-fail() {
-    printf 'FAILED: %s\n' "$*" >&2
-    tail -n 40 "$log" >&2 || true
-    exit 1
-}
+# shellcheck source=tests/slurm/support.sh
+. "$(dirname "$0")/support.sh"
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
-job=$(sbatch --parsable --nodes=2 --ntasks-per-node=1 --cpus-per-task=1 \
-    "$checkout/launch/slurm/train.sbatch" --data.path synthetic:256x1x8x8 \
-    --model.decoder siren --model.hidden 8 --model.layers 2 --latent.size 4 \
-    --trainer.batch_size 8 --trainer.steps "$steps" --monitoring.log_every 1 \
-    --checkpoint.every_steps 0 --evaluation.every_steps 0 --evaluation.images 16 \
-    --monitoring.samples_every 0 --parallel.threads 1)
-log=$work/gondola-$job.log
-rows=$work/runs/slurm-$job/metrics.jsonl
+# --- The time limit: USR1 comes before it, the job is queued again and goes on.
+submit limit --time=1 --signal=USR1@50 -- --trainer.batch_size 8 --model.hidden 8 \
+    --trainer.steps 10000000 --checkpoint.every_steps 0
+wait_until 120 job_restarts "$job" 1 || job_ended "$job" || fail "the job was not queued again"
+job_restarts "$job" 1 || fail "the job ended without a restart, in state $(job_state "$job" JobState)"
+stopped_at=$(rows "$run")
+wait_until 60 grep -qs 'resumed after step' "$log" || fail "the second start did not go on"
+grep -q 'stopped on request after a checkpoint (75)' "$log" || fail "the first start wrote no checkpoint on USR1"
+grep -q "resumed after step $stopped_at\$" "$log" || fail "the second start did not go on from step $stopped_at"
+# Both starts are in one log, both nodes took part.
+for start in 1 2; do
+    grep -q "start $start, 2 nodes (node\[1-2\]), 2 ranks" "$log" || fail "start $start is not in the log"
+done
+for node in node1 node2; do
+    grep -q "$node" "$run/prometheus/targets.json" || fail "$node is not in $(cat "$run/prometheus/targets.json")"
+done
+scancel "$job"
+wait_until 60 job_ended "$job" || fail "the job did not end on scancel"
+grep -q 'NCCL_SOCKET_IFNAME' "$log" || fail "the log does not name the variables of the network"
+! grep -q 'warning' "$log" || fail "a folder that all nodes see was warned of"
+echo "time limit: stopped at step $stopped_at and went on"
 
-state() { scontrol show job "$job" | sed -nE "s/.*\<$1=([^ ]*).*/\1/p"; }
-wait_until() { # SECONDS COMMAND...: fails after so long
-    local end=$((SECONDS + $1))
-    while ! "${@:2}"; do
-        ((SECONDS < end)) || return 1
-        sleep 0.2
-    done
-}
-some_rows() { [[ -f $rows ]] && (($(grep -c '"kind":"train"' "$rows") >= 5)); }
-ended() { [[ $(state JobState) =~ ^(COMPLETED|FAILED|CANCELLED|NODE_FAIL|TIMEOUT)$ ]]; }
-restarted() { (($(state Restarts) > 0)) || ended; }
+# --- What no restart mends is not started again.
+submit bad_input -- --trainer.batch_size 8 --model.hidden 8 --data.path nowhere.h5 # given twice
+wait_until 60 job_ended "$job" || fail "the job did not end"
+[[ $(job_state "$job" ExitCode) == 64:0 && $(job_state "$job" Restarts) == 0 ]] ||
+    fail "exit code $(job_state "$job" ExitCode) after $(job_state "$job" Restarts) restarts, not 64 after none"
+grep -q 'ended with 64 (bad command line or configuration): not started again' "$log" || fail "the log does not say so"
 
-wait_until 60 some_rows || fail "no steps after a minute"
-scancel --signal=USR1 "$job"
-wait_until 60 restarted || fail "the job was not queued again"
-[[ $(state Restarts) == 1 ]] || fail "the job ended without a restart, in state $(state JobState)"
-stopped_at=$(tail -n 1 "$rows" | sed -nE 's/.*"step":([0-9]+).*/\1/p')
-((stopped_at < steps)) || fail "the run was over before it was told to stop"
+# One rank's own end counts, not the signal that ends the others for it.
+cat >one_rank_fails <<'PROGRAM'
+#!/usr/bin/env bash
+echo $SLURM_PROCID >>starts
+[[ $SLURM_PROCID != 1 ]] || exit 74
+sleep 60
+PROGRAM
+chmod +x one_rank_fails
+GONDOLA=$work/one_rank_fails submit one_rank_fails --
+wait_until 60 job_ended "$job" || fail "the job did not end"
+[[ $(job_state "$job" ExitCode) == 74:0 && $(sort starts | paste -sd ' ') == '0 1' ]] ||
+    fail "exit code $(job_state "$job" ExitCode), starts of ranks $(paste -sd ' ' starts)"
 
-wait_until 120 ended || fail "the second start did not end"
-[[ $(state JobState) == COMPLETED && $(state ExitCode) == 0:0 ]] ||
-    fail "job state $(state JobState), exit code $(state ExitCode)"
+# --- A run that always dies is given up after GONDOLA_RESTARTS restarts.
+GONDOLA_RESTARTS=1 submit crash_loop -- --trainer.batch_size 8 --model.hidden 8 --trainer.steps 10000000 \
+    --checkpoint.every_steps 0
+for start in 1 2; do
+    wait_until 60 grep -qs "start $start, " "$log" || fail "start $start did not begin"
+    wait_until 60 has_rows "$run" 3 || fail "start $start makes no steps"
+    pkill -KILL -o -f "^$GONDOLA train .*--run.folder crash_loop"
+    wait_until 60 job_restarts "$job" "$start" || job_ended "$job" || fail "start $start did not end"
+    rm -f "$run/metrics.jsonl"
+done
+wait_until 60 job_ended "$job" || fail "the job did not end"
+[[ $(job_state "$job" Restarts) == 1 ]] || fail "$(job_state "$job" Restarts) restarts, not 1"
+grep -q '2 starts in a row left no checkpoint newer than the beginning.*given up' "$log" || fail "the log does not say why"
 
-# It stopped by a checkpoint and went on from it, rather than being killed and begun anew.
-grep -q 'stopped after a checkpoint' "$log" || fail "the first start wrote no checkpoint on USR1"
-grep -q "resumed after step $stopped_at\$" "$log" ||
-    fail "the second start did not go on from step $stopped_at"
+# --- A run folder on a disk that each node has for itself.
+submit /run/gondola-local-disk/run -- --trainer.batch_size 8 --model.hidden 8 --trainer.steps 2 --checkpoint.every_steps 0
+succeeds 60
+grep -q 'warning: /run/gondola-local-disk is on a disk of node1 alone, not seen by node2' "$log" ||
+    fail "the log does not warn of the local disk"
 
-# Both starts are in one log, both nodes took part, and every step was made once.
-grep -q 'start 1, 2 nodes' "$log" || fail "the first start is not in the log"
-grep -q 'start 2, 2 nodes' "$log" || fail "the second start is not in the log"
-targets=$work/runs/slurm-$job/prometheus/targets.json
-grep -q node1 "$targets" || fail "node1 is not in $(cat "$targets")"
-grep -q node2 "$targets" || fail "node2 is not in $(cat "$targets")"
-grep '"kind":"train"' "$rows" | sed -nE 's/.*"step":([0-9]+).*/\1/p' | diff -q - <(seq "$steps") >/dev/null ||
-    fail "the steps in metrics.jsonl are not 1 to $steps, each once"
-echo "stopped at step $stopped_at, went on to $steps"
+# --- Without PMIx each task would be a world of its own.
+for mpi in none pmi2; do
+    code=0
+    srun --mpi=$mpi --nodes=2 --ntasks=2 "$GONDOLA" train "${small_run[@]}" --trainer.batch_size 8 --trainer.steps 2 \
+        --run.folder "mpi_$mpi" >out 2>&1 || code=$?
+    [[ $code == 69 && $(grep -c '^gondola: ' out) == 1 ]] || { cat out; fail "--mpi=$mpi ended with $code, or not with one sentence"; }
+    grep -q 'Slurm started 2 tasks without PMIx.*srun --mpi=pmix' out || { cat out; fail "--mpi=$mpi is not explained"; }
+    [[ ! -e mpi_$mpi ]] || fail "--mpi=$mpi made a run folder"
+done
+
+# --- mpirun inside a job.
+salloc --nodes=2 --ntasks-per-node=1 "$checkout/launch/run.sh" -n 2 --map-by node -- train "${small_run[@]}" \
+    --trainer.batch_size 8 --model.hidden 8 --trainer.steps 20 --parallel.expect_world 2 --run.folder mpirun \
+    --monitoring.bind 0.0.0.0 --checkpoint.every_steps 0 >out 2>&1 || { cat out; fail "mpirun inside a job failed"; }
+grep -q node2 mpirun/prometheus/targets.json || fail "mpirun did not use node2: $(cat mpirun/prometheus/targets.json)"

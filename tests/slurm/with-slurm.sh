@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# with-slurm.sh [--nodes N] [--cpus N] COMMAND...
+# with-slurm.sh [--nodes N] [--cpus N] [--local-disk DIR] COMMAND...
 #
 # Runs COMMAND beside a Slurm cluster that exists for it alone: a controller and N node daemons
 # (default 2, of 4 CPUs each) in namespaces of their own on this machine.  Nothing of it is left when
-# COMMAND ends.  Needs root and Debian's slurmctld, slurmd, slurm-client, munge, libpmix-dev and
+# COMMAND ends.  DIR is a disk of its own on each node; node1 shares its with the controller.  The
+# partition "closed" is for the account "physics".  Needs root and Debian's slurmctld, slurmd, slurm-client, munge, libpmix-dev and
 # iproute2; exits 77 with a line "SKIPPED: reason" where one of them is missing.
 set -euo pipefail
 
@@ -22,11 +23,12 @@ fi
 shift
 PATH=$PATH:/usr/sbin:/sbin
 
-nodes=2 cpus=4
+nodes=2 cpus=4 local_disk=''
 while (($#)); do
     case $1 in
         --nodes) nodes=$2; shift 2 ;;
         --cpus) cpus=$2; shift 2 ;;
+        --local-disk) local_disk=$2; shift 2 ;;
         *) break ;;
     esac
 done
@@ -78,23 +80,42 @@ SelectTypeParameters=CR_CPU
 SlurmdParameters=config_overrides
 ReturnToService=2
 KillWait=5
+SlurmdTimeout=10
 MpiDefault=none
 SchedulerParameters=sched_interval=2,bf_interval=2
+JobSubmitPlugins=lua
 CONF
+# Accounts are the business of a database that is not here; this says what it would.
+cat >"$home/job_submit.lua" <<'LUA'
+function slurm_job_submit(job, partitions, user)
+    if job.partition == "closed" and job.account ~= "physics" then
+        return slurm.ESLURM_INVALID_ACCOUNT
+    end
+    return slurm.SUCCESS
+end
+function slurm_job_modify(change, job, partitions, user) return slurm.SUCCESS end
+LUA
 for ((i = 1; i <= nodes; ++i)); do
     mkdir "$home/spool.node$i" "$home/tmp.node$i"
     echo "NodeName=node$i NodeHostname=node$i NodeAddr=127.0.0.1 Port=$((17000 + i)) CPUs=$cpus RealMemory=1000 State=UNKNOWN"
 done >>"$SLURM_CONF"
-echo "PartitionName=all Nodes=node[1-$nodes] Default=YES MaxTime=30 State=UP" >>"$SLURM_CONF"
+echo "PartitionName=all Nodes=node[1-$nodes] Default=YES MaxTime=30 State=UP
+PartitionName=closed Nodes=node[1-$nodes] MaxTime=30 State=UP" >>"$SLURM_CONF"
 
-srun --mpi=list 2>&1 | grep -qw pmix || skip "Slurm has no pmix plug-in."
+[[ $(srun --mpi=list 2>&1) == *pmix* ]] || skip "Slurm has no pmix plug-in."
 slurmctld -c
 for ((i = 1; i <= nodes; ++i)); do # each daemon believes in a host of its own
-    unshare --uts bash -c "hostname node$i && exec slurmd -N node$i"
+    disk=$local_disk
+    ((i > 1)) || disk=''
+    # shellcheck disable=SC2016
+    unshare --uts --mount bash -c '
+        hostname "$1"
+        [[ -z $2 ]] || mount -t tmpfs tmpfs "$2"
+        exec slurmd -N "$1"' _ "node$i" "$disk"
 done
 ready=false
 for ((tries = 0; tries < 150; ++tries)); do
-    if [[ $(sinfo --noheader --Node --format=%t 2>/dev/null | grep -c '^idle$') == "$nodes" ]]; then
+    if [[ $(sinfo --noheader --partition=all --Node --format=%t 2>/dev/null | grep -c '^idle$') == "$nodes" ]]; then
         ready=true
         break
     fi
@@ -110,5 +131,5 @@ fi
 export OMPI_MCA_btl_tcp_if_include=lo OMPI_MCA_oob_tcp_if_include=lo
 code=0
 "$@" || code=$?
-[[ $code == 0 ]] || tail -n 20 "$home"/log/* >&2
+((code == 0)) || tail -n 20 "$home"/log/* >&2
 exit "$code"

@@ -1,0 +1,66 @@
+# shellcheck shell=bash
+# What the batch scripts of this folder share; sourced by them with `root`, the checkout, set.
+# shellcheck source=launch/restart_policy.sh disable=SC2154
+. "$root/launch/restart_policy.sh"
+
+# Modules and variables of this cluster; see site.sh.example.
+if [[ -f $root/launch/slurm/site.sh ]]; then
+    flags=$(set +o)
+    set +eu # the functions of modules want neither
+    # shellcheck source=/dev/null
+    . "$root/launch/slurm/site.sh"
+    eval "$flags"
+fi
+
+gondola=${GONDOLA:-$root/build/release/bin/gondola}
+[[ -n ${GONDOLA-} || -x $gondola ]] || gondola=$(command -v gondola || echo "$gondola")
+if [[ ! -x $gondola ]]; then
+    echo "slurm: $gondola is not there: build it, put it on PATH in launch/slurm/site.sh, or name it with GONDOLA." >&2
+    exit 66
+fi
+
+# say_network: the variables that choose between networks, as they are, and which there are.
+say_network() {
+    local set
+    set=$(compgen -e | grep -E '^(NCCL|OMPI_MCA|UCX|FI)_' | while read -r name; do printf ' %s=%s' "$name" "${!name}"; done)
+    echo "network:${set:- nothing is set}"
+    echo "  where ranks do not reach each other, set in launch/slurm/site.sh: NCCL_SOCKET_IFNAME, NCCL_IB_HCA (GPUs)," \
+        "OMPI_MCA_btl_tcp_if_include (MPI over TCP); NCCL_DEBUG=INFO shows what NCCL took"
+}
+
+# is_shared RUN_FOLDER NODES: fails, with a warning, where not every node of the job sees the folder's place.
+is_shared() {
+    local place probe blind
+    (($2 > 1)) || return 0
+    place=$(realpath "$(dirname "$1")")
+    probe=$place/.seen-by-all-$SLURM_JOB_ID
+    touch "$probe" || return 0
+    # shellcheck disable=SC2016
+    blind=$(srun --mpi=none --nodes="$2" --ntasks="$2" --ntasks-per-node=1 --cpus-per-task=1 \
+        bash -c '[[ -e $0 ]] || echo "$SLURMD_NODENAME"' "$probe" | sort | paste -sd ' ')
+    rm -f "$probe"
+    [[ -n $blind ]] || return 0
+    echo "slurm: warning: $place is on a disk of $(hostname -s) alone, not seen by $blind: once the job starts on another first node it" \
+        "finds no checkpoint and begins anew; name a --run.folder on a file system that the nodes share." >&2
+    return 1
+}
+
+# requeue_job: the job is queued again; says how to go on where that is forbidden.
+requeue_job() {
+    scontrol requeue "$SLURM_JOB_ID" && return
+    echo "slurm: the job cannot be queued again (submitted with --no-requeue, or JobRequeue=0 here): submit it again$1," \
+        "and it goes on from its newest checkpoint." >&2
+}
+
+# run_step WORDS...: srun, with the exit code of the first task that ended by itself. srun's own is that of the
+# last ones too, which it ends by signal: a full disk on one rank would look like a death that is worth a restart.
+run_step() {
+    local ends code
+    ends=$(mktemp) code=0
+    { srun "$@" 2>&1 >&3 | awk -v ends="$ends" '
+        { print; fflush() }
+        /^srun: error: .*: Exited with exit code [0-9]+$/ { print $NF >ends; fflush(ends) }' >&2; } 3>&1 || code=$? # with pipefail, of srun
+    if ((code > 128)) && [[ -s $ends ]]; then code=$(head -n 1 "$ends"); fi
+    rm -f "$ends"
+    return "$code"
+}

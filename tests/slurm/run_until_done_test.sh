@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# run_until_done_test.sh CHECKOUT GONDOLA
+#
+# launch/run-until-done.sh: which exit codes are tried again, with a program that only ends as it is
+# told; and a real run of which a rank is killed and whose number of ranks changes.
+set -euo pipefail
+checkout=$1 gondola=$2
+# shellcheck source=tests/slurm/support.sh
+. "$(dirname "$0")/support.sh"
+export OMPI_MCA_rmaps_base_oversubscribe=1
+run_until_done=$checkout/launch/run-until-done.sh
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+# Each start of this program takes a line "CODE [CHECKPOINT]" of the file plan.
+cat >program <<'PROGRAM'
+#!/usr/bin/env bash
+read -r code checkpoint < <(sed -n "$(($(wc -l <starts) + 1))p" plan)
+echo "$*" >>starts
+[[ -z $checkpoint ]] || { mkdir -p "run/checkpoints/$checkpoint"; touch "run/checkpoints/$checkpoint/COMPLETE"; }
+[[ $code != kill ]] || kill -KILL $$
+exit "$code"
+PROGRAM
+# mpirun takes a second for each of the many starts.
+cat >in_place_of_mpirun <<'PROGRAM'
+#!/usr/bin/env bash
+[[ $1 != --version ]] || exit 0
+exec "${@:3}" # after -n 1
+PROGRAM
+chmod +x program in_place_of_mpirun
+follows() { # EXIT_CODE STARTS TEXT PLAN_LINE...: what becomes of a plan
+    rm -rf run run.restarts
+    printf '%s\n' "${@:4}" >plan
+    : >starts
+    local code=0
+    GONDOLA=$work/program MPIRUN=$work/in_place_of_mpirun "$run_until_done" -n 1 -- train --run.folder run >out 2>&1 || code=$?
+    [[ $code == "$1" && $(wc -l <starts) == "$2" ]] ||
+        { cat out; fail "plan '${*:4}': exit code $code after $(wc -l <starts) starts, not $1 after $2"; }
+    grep -q "$3" out || { cat out; fail "plan '${*:4}': '$3' was not said"; }
+    [[ ! -e run.restarts ]] || fail "plan '${*:4}': run.restarts was left behind"
+}
+for code in 64 65 66 69 70 71 74; do
+    follows "$code" 1 "ended with $code .*: not started again" "$code" 0
+done
+follows 1 1 'ended with 1: not started again' 1 0
+follows 0 2 'goes on from step-00000005' '75 step-00000005' 0
+follows 0 2 'lost a rank (76) without a new checkpoint (start 1 since the beginning)' 76 0
+follows 0 2 'killed by signal 9 (137)' kill 0
+follows 0 2 'killed by signal 11 (139)' 139 0
+follows 76 4 '4 starts in a row left no checkpoint newer than the beginning.*given up' 76 137 139 76 0
+# Progress counts anew: three restarts beyond each checkpoint.
+follows 76 7 'no checkpoint newer than step-00000005' 76 76 '76 step-00000005' 76 76 76 76 0
+grep -q -- '--run.folder run --resume auto' starts || fail "$(cat starts): --resume auto is missing"
+
+refused() { # TEXT ARGUMENTS...
+    local code=0
+    "$run_until_done" "${@:2}" >out 2>&1 || code=$?
+    { ((code == 64)) && grep -q "$1" out; } || { cat out; fail "'${*:2}' ended with $code"; }
+}
+refused 'without --run.folder a restart' -n 1 -- train --config quickstart
+refused "not 'eval'" -n 1 -- eval run
+refused "not 'many'" --restarts many -n 1 -- train --run.folder run
+refused "'echo none', printed 'none'" --ranks-from 'echo none' -- train --run.folder run
+
+# A real run: undisturbed on two ranks; then rank 1 is killed, and it goes on on one rank, after USR1 on
+# two again.
+export GONDOLA=$gondola
+run=("${small_run[@]}" --trainer.steps 200 --trainer.precision float64 --trainer.batch_size 64
+    --model.hidden 64 --checkpoint.every_steps 5)
+ledger() { echo "--data.ledger=$1.csv"; }
+"$checkout/launch/run.sh" -n 2 -- train "${run[@]}" --run.folder undisturbed "$(ledger undisturbed)" >out 2>&1 ||
+    { cat out; fail "the undisturbed run failed"; }
+log=$work/disturbed.log
+printf '2\n1\n2\n' >ranks
+# shellcheck disable=SC2016
+"$run_until_done" --ranks-from 'sed -n "${GONDOLA_START}p" ranks' -- \
+    train "${run[@]}" --run.folder disturbed "$(ledger disturbed)" >"$log" 2>&1 &
+pid=$!
+rank_1() { pgrep -f "^$gondola train .*--run.folder disturbed" | tail -n 1; }
+wait_until 60 has_rows disturbed 12 || fail "no steps after a minute"
+kill -KILL "$(rank_1)"
+wait_until 60 grep -q '^restart: ' "$log" || fail "the killed rank went unnoticed"
+reached=$(rows disturbed)
+wait_until 60 has_rows disturbed $((reached + 10)) || fail "the second start makes no steps"
+kill -USR1 "$pid"
+code=0
+wait "$pid" || code=$?
+((code == 0)) || fail "run-until-done.sh ended with $code"
+[[ $(grep -c '^restart: ' "$log") == 2 ]] || fail "not two restarts: $(grep '^restart: ' "$log")"
+same_losses disturbed undisturbed 1e-10 || fail "the losses are not those of the undisturbed run"
+cmp disturbed.csv undisturbed.csv || fail "the ledger is not that of the undisturbed run"
