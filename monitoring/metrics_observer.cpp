@@ -138,6 +138,10 @@ void MetricsObserver::add_gauges_of_the_run() {
            .Register(registry_);
   checkpoint_time_ = &gauge(registry_, "gondola_last_checkpoint_timestamp_seconds",
                             "Unix time at which the last checkpoint was complete.");
+  checkpoint_seconds_ = &gauge(registry_, "gondola_last_checkpoint_duration_seconds",
+                               "What writing the last checkpoint took, beside training or not.");
+  checkpoint_failures_ = &counter(registry_, "gondola_checkpoint_failures_total",
+                                  "Checkpoints that could not be written.");
   if (folder_.empty()) return;
   available_bytes_ = &gauge(registry_, "gondola_run_folder_available_bytes",
                             "Room left on the run folder's file system.");
@@ -197,8 +201,14 @@ void MetricsObserver::on_eval(const EvalReport& report) {
   }
 }
 
-void MetricsObserver::on_checkpoint(const CheckpointReport&) {
-  if (checkpoint_time_ != nullptr) checkpoint_time_->Set(unix_seconds());
+void MetricsObserver::on_checkpoint(const CheckpointReport& report) {
+  if (checkpoint_time_ == nullptr) return;
+  checkpoint_time_->Set(unix_seconds());
+  checkpoint_seconds_->Set(report.seconds);
+}
+
+void MetricsObserver::on_checkpoint_failure(const CheckpointFailure&) {
+  if (checkpoint_failures_ != nullptr) checkpoint_failures_->Increment();
 }
 
 void MetricsObserver::on_rollback(const RollbackReport&) { rollbacks_.Increment(); }

@@ -46,6 +46,7 @@ class MetricsObserver final : public StepObserver, public prometheus::Collectabl
   void on_step(const StepReport& report) override;
   void on_eval(const EvalReport& report) override;
   void on_checkpoint(const CheckpointReport& report) override;
+  void on_checkpoint_failure(const CheckpointFailure& failure) override;
   void on_rollback(const RollbackReport& report) override;
   void on_mend(const MendReport& report) override;
 
@@ -78,7 +79,9 @@ class MetricsObserver final : public StepObserver, public prometheus::Collectabl
   std::array<prometheus::Counter*, static_cast<std::size_t>(Phase::kCount)> phase_seconds_{};
   prometheus::Family<prometheus::Gauge>& parts_;
   prometheus::Family<prometheus::Gauge>* slowness_gauges_ = nullptr;  ///< Rank 0 only.
-  prometheus::Gauge* checkpoint_time_ = nullptr;  ///< Rank 0 only, as the next two.
+  prometheus::Gauge* checkpoint_time_ = nullptr;  ///< Rank 0 only, as the next four.
+  prometheus::Gauge* checkpoint_seconds_ = nullptr;
+  prometheus::Counter* checkpoint_failures_ = nullptr;
   prometheus::Gauge* available_bytes_ = nullptr;
   prometheus::Gauge* file_system_bytes_ = nullptr;
   std::filesystem::path folder_;

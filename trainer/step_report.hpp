@@ -73,6 +73,13 @@ struct SampleReport {
 /// A checkpoint that is complete on disk.
 struct CheckpointReport {
   std::int64_t step = 0;
+  double seconds = 0.0;  ///< That writing it took.
+};
+
+/// A checkpoint that could not be written; the older ones are whole.
+struct CheckpointFailure {
+  std::int64_t step = 0;
+  std::string reason;
 };
 
 /// Training is back at a checkpoint: steps go on from there, with the images behind the bad step.
@@ -99,6 +106,7 @@ class StepObserver {
   virtual void on_eval(const EvalReport&) {}
   virtual void on_samples(const SampleReport&) {}
   virtual void on_checkpoint(const CheckpointReport&) {}
+  virtual void on_checkpoint_failure(const CheckpointFailure&) {}
   virtual void on_rollback(const RollbackReport&) {}
   virtual void on_mend(const MendReport&) {}
   /// Everything reported so far is to be on disk when this returns.

@@ -9,8 +9,6 @@
 #include <numeric>
 
 #include "configs/errors.hpp"
-#include "trainer/checkpoint/checkpoint_file.hpp"
-#include "trainer/checkpoint/checkpoint_folder.hpp"
 #include "trainer/model.hpp"
 #include "trainer/optimizer/learning_rate.hpp"
 #include "trainer/parallel/agreement.hpp"
@@ -79,6 +77,7 @@ TrainingLoop::TrainingLoop(TrainingRun run)
                    .average = run_.state.average},
                   run_.communicator, timer_),
       reconstructor_(run_.config, run_.state.decoder, run_.state.objective, run_.state.mean_image),
+      saver_(run_),
       total_steps_(total_steps(run_.config.trainer, feed_.batches_per_epoch())),
       last_logged_step_(run_.state.progress.step),
       skipped_(torch::zeros(
@@ -94,7 +93,9 @@ Ending TrainingLoop::run() {
     const auto start = std::chrono::steady_clock::now();
     const auto result = step(number);
     timer_.enter(Phase::kWait);
-    const auto stop = agree(run_.control, {.stop = run_.stop_requested()}).stop;
+    const auto [stop, checkpoint] =
+        agree(run_.control, {.stop = run_.stop_requested(), .checkpoint = saver_.news()});
+    saver_.heed(checkpoint);
     timer_.stop();
     seconds_since_logged_ += seconds_since(start);
 
@@ -203,7 +204,10 @@ void TrainingLoop::after_step(std::int64_t number, bool last, bool stop) {
   if (last || due(number, config.parallel.check_every)) check_replicas_agree(number);
   if (last || due(number, config.evaluation.every_steps)) evaluate_and_keep_best(number);
   if (last || due(number, config.monitoring.samples_every)) make_samples(number);
-  if (ends || due(number, config.checkpoint.every_steps)) save_checkpoint(number);
+  if (ends || due(number, config.checkpoint.every_steps) ||
+      run_.state.progress.best_step == number) {
+    save_checkpoint(ends ? CheckpointSaver::When::kAtOnce : CheckpointSaver::When::kBehind);
+  }
   if (ends) {
     for (auto* observer : run_.observers) observer->flush();
   }
@@ -250,16 +254,8 @@ void TrainingLoop::evaluate_and_keep_best(std::int64_t number) {
   report.epoch = (number - 1) / feed_.batches_per_epoch();
   report.split = run_.held_out != nullptr ? "test" : "train";
   for (auto* observer : run_.observers) observer->on_eval(report);
-  auto& progress = run_.state.progress;
-  if (report.metrics.at("loss") < progress.best_loss) {
-    progress.best_loss = report.metrics.at("loss");
-    progress.best_step = number;
-    save_checkpoint(number);
-    on_rank_zero([&] {
-      mark_best(last_saved_);
-      remove_old_checkpoints(last_saved_, run_.config.checkpoint.keep);
-    });
-  }
+  timer_.enter(Phase::kCheckpoint);
+  saver_.note_loss(report.metrics.at("loss"));
   timer_.stop();
 }
 
@@ -308,18 +304,10 @@ void TrainingLoop::make_samples(std::int64_t number) {
   timer_.stop();
 }
 
-void TrainingLoop::save_checkpoint(std::int64_t number) {
-  if (last_saved_step_ == number) return;
+void TrainingLoop::save_checkpoint(CheckpointSaver::When when) {
   timer_.enter(Phase::kCheckpoint);
   share_running_averages();
-  const auto family = run_.state.objective.gather_state();
-  on_rank_zero([&] {
-    for (auto* observer : run_.observers) observer->flush();
-    last_saved_ = write_checkpoint(run_.checkpoint_folder, run_.state, run_.origin, family);
-    remove_old_checkpoints(last_saved_, run_.config.checkpoint.keep);
-    for (auto* observer : run_.observers) observer->on_checkpoint({.step = number});
-  });
-  last_saved_step_ = number;
+  saver_.save(when);
   timer_.stop();
 }
 

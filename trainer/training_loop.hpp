@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "configs/run_config.hpp"
+#include "trainer/checkpoint/checkpoint_saver.hpp"
 #include "trainer/evaluation/evaluate.hpp"
 #include "trainer/evaluation/reconstructor.hpp"
 #include "trainer/image_shape.hpp"
@@ -27,9 +28,6 @@ enum class Ending {
   kFinished,  ///< All steps are done.
   kStopped,   ///< Stopped on request after a complete checkpoint.
 };
-
-/// What work that only rank 0 does may take while the others wait for it.
-inline constexpr double kRankZeroSeconds = 600;
 
 /// Global steps that the config asks for.
 [[nodiscard]] std::int64_t total_steps(const TrainerSection& config,
@@ -54,7 +52,7 @@ class TrainingLoop {
   void after_step(std::int64_t number, bool last, bool stop);
   void evaluate_and_keep_best(std::int64_t number);
   void make_samples(std::int64_t number);
-  void save_checkpoint(std::int64_t number);
+  void save_checkpoint(CheckpointSaver::When when);
   void check_replicas_agree(std::int64_t number);
   void share_running_averages();
   void count_skipped(const StepReport& report);
@@ -66,11 +64,10 @@ class TrainingLoop {
   StepFeed feed_;
   TrainStep train_step_;
   Reconstructor reconstructor_;
+  CheckpointSaver saver_;
   std::int64_t total_steps_;
   std::int64_t last_images_ = 0;
   std::int64_t last_logged_step_ = 0;
-  std::int64_t last_saved_step_ = -1;
-  std::filesystem::path last_saved_;  ///< On rank 0.
   double seconds_since_logged_ = 0;
   torch::Tensor spread_;   ///< 0-dim: measured since the last logged step; or undefined.
   torch::Tensor skipped_;  ///< [2] on the device: skipped since it was read, in a row.

@@ -33,7 +33,7 @@ class CheckpointKillTest(TrainingTest):
         """Kills a rank, mostly the one that writes; returns the step to go on from, and whether the
         write was cut off."""
         training = self.start(2, OPTIONS, ENDLESS)
-        training.wait_for_step(earlier_step + 2)
+        training.wait_for_step(earlier_step + 3)  # whose row says that earlier_step + 1 is complete
         self.wait_for_writing(training.run)
         time.sleep(LONGEST_DELAY * random.random() if number > 0 else 0)
         training.signal(0 if number % 4 != 3 else 1, signal.SIGKILL)

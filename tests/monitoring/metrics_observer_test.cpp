@@ -182,6 +182,18 @@ TEST(MetricsObserver, an_evaluation_of_the_training_split_leaves_the_training_lo
   EXPECT_EQ(values["gondola_eval{metric=\"loss\",split=\"train\"}"], 9.5);
 }
 
+TEST(MetricsObserver, tells_how_long_a_checkpoint_took_and_how_many_failed) {
+  auto observer = new_observer();
+  EXPECT_TRUE(std::isnan(scrape(observer)["gondola_last_checkpoint_duration_seconds"]));
+  EXPECT_EQ(scrape(observer)["gondola_checkpoint_failures_total"], 0);
+  observer.on_checkpoint({.step = 5, .seconds = 1.5});
+  observer.on_checkpoint_failure({.step = 10, .reason = "the disk is full"});
+  observer.on_checkpoint_failure({.step = 15, .reason = "the disk is full"});
+  auto values = scrape(observer);
+  EXPECT_EQ(values["gondola_last_checkpoint_duration_seconds"], 1.5);
+  EXPECT_EQ(values["gondola_checkpoint_failures_total"], 2);
+}
+
 TEST(MetricsObserver, says_what_runs_how_big_it_is_and_when_it_was_saved) {
   auto observer = new_observer();
   auto values = scrape(observer);

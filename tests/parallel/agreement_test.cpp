@@ -24,6 +24,18 @@ TEST_F(AgreementTest, one_rank_asked_to_stop_stops_all) {
   }
 }
 
+TEST_F(AgreementTest, what_rank_0_says_of_a_checkpoint_is_known_to_all) {
+  for (const auto news :
+       {CheckpointNews::kNone, CheckpointNews::kWritten, CheckpointNews::kFailed}) {
+    const auto own = comm.rank() == 0 ? news : CheckpointNews::kNone;
+    for (const bool stop : {false, true}) {
+      const auto agreed = agree(comm, {.stop = stop, .checkpoint = own});
+      EXPECT_EQ(agreed.checkpoint, news);
+      EXPECT_EQ(agreed.stop, stop);
+    }
+  }
+}
+
 TEST_F(AgreementTest, a_step_costs_one_collective) {
   const auto before = progress.sequence();
   static_cast<void>(agree(comm, {}));

@@ -38,9 +38,9 @@ hid_t hdf5_type(const torch::Tensor& tensor) {
   }
 }
 
+/// REQUIRES a contiguous tensor on the host.
 void write_tensor(hid_t group, const std::string& name, const torch::Tensor& tensor) {
-  const auto host = tensor.detach().to(torch::kCPU).contiguous();
-  hdf5::write_raw_dataset(group, name, hdf5_type(host), host.data_ptr(), host.sizes());
+  hdf5::write_raw_dataset(group, name, hdf5_type(tensor), tensor.const_data_ptr(), tensor.sizes());
 }
 
 [[noreturn]] void refuse_other_model(const fs::path& path, const std::string& difference) {
@@ -95,8 +95,7 @@ void read_flat(hid_t file, const std::string& group_name, const Parameters& para
   }
 }
 
-void write_state(hid_t root, const TrainingState& state, const CheckpointOrigin& origin,
-                 const std::map<std::string, torch::Tensor>& family) {
+void write_state(hid_t root, const StateSnapshot& state, const CheckpointOrigin& origin) {
   hdf5::write_attribute(root, "format", std::string("gondola-checkpoint"));
   hdf5::write_attribute(root, "format_version", kFormatVersion);
   hdf5::write_attribute(root, "config", origin.config_ini);
@@ -109,25 +108,27 @@ void write_state(hid_t root, const TrainingState& state, const CheckpointOrigin&
   hdf5::write_attribute(cursor.get(), "batch", state.progress.cursor.batch);
   hdf5::write_attribute(cursor.get(), "best_loss", state.progress.best_loss);
   hdf5::write_attribute(cursor.get(), "best_step", state.progress.best_step);
+  hdf5::write_attribute(cursor.get(), "usual_norm", state.progress.usual_norm.mean);
+  hdf5::write_attribute(cursor.get(), "usual_norm_steps", state.progress.usual_norm.steps);
 
-  auto& parameters = state.decoder.parameters();
-  write_flat(root, "weights", parameters, parameters.flat());
+  const auto& parameters = *state.layout;
+  write_flat(root, "weights", parameters, state.weights);
   const auto optimizer = hdf5::create_group(root, "optimizer");
-  write_flat(optimizer.get(), "first_moment", parameters, state.optimizer.first_moment());
-  write_flat(optimizer.get(), "second_moment", parameters, state.optimizer.second_moment());
-  hdf5::write_attribute(optimizer.get(), "updates", state.optimizer.updates().item<double>());
+  write_flat(optimizer.get(), "first_moment", parameters, state.first_moment);
+  write_flat(optimizer.get(), "second_moment", parameters, state.second_moment);
+  hdf5::write_attribute(optimizer.get(), "updates", state.updates);
   if (state.average.defined()) write_flat(root, "ema", parameters, state.average);
 
   const auto normalisation = hdf5::create_group(root, "normalisation");
   write_tensor(normalisation.get(), "mean_image", state.mean_image);
-  for (const auto& average : parameters.running_averages()) {
+  for (const auto& average : state.running_averages) {
     write_tensor(normalisation.get(), average.name + ".running_mean", average.mean);
     write_tensor(normalisation.get(), average.name + ".running_var", average.variance);
   }
 
-  if (family.empty()) return;
+  if (state.family.empty()) return;
   const auto group = hdf5::create_group(root, kFamilyGroup);
-  for (const auto& [name, tensor] : family) write_tensor(group.get(), name, tensor);
+  for (const auto& [name, tensor] : state.family) write_tensor(group.get(), name, tensor);
 }
 
 /// xxh3 and length of a file, as COMPLETE holds them. @throws IoError
@@ -203,9 +204,8 @@ auto read_state(const fs::path& path, Read read) {
 
 }  // namespace
 
-fs::path write_checkpoint(const fs::path& folder, const TrainingState& state,
-                          const CheckpointOrigin& origin,
-                          const std::map<std::string, torch::Tensor>& family) {
+fs::path write_checkpoint(const fs::path& folder, const StateSnapshot& state,
+                          const CheckpointOrigin& origin) {
   std::array<char, 32> name{};
   std::snprintf(name.data(), name.size(), "step-%08lld",
                 static_cast<long long>(state.progress.step));
@@ -215,7 +215,7 @@ fs::path write_checkpoint(const fs::path& folder, const TrainingState& state,
   const TemporaryFolder temporary(folder / ("." + std::string(name.data()) + ".partial"));
   const auto state_path = temporary.path() / kStateName;
   write_file_atomically(state_path, hdf5::make_file_in_memory(state_path.string(), [&](hid_t root) {
-                          write_state(root, state, origin, family);
+                          write_state(root, state, origin);
                         }));
   const auto digest = digest_of(state_path);
   write_file_atomically(temporary.path() / kMarkerName,
@@ -292,6 +292,12 @@ void read_checkpoint(const fs::path& path, TrainingState& state) {
     state.progress.cursor.batch = hdf5::read_i64_attribute(cursor.get(), "batch");
     state.progress.best_loss = hdf5::read_f64_attribute(cursor.get(), "best_loss");
     state.progress.best_step = hdf5::read_i64_attribute(cursor.get(), "best_step");
+    state.progress.usual_norm = {};
+    if (hdf5::has_attribute(cursor.get(), "usual_norm")) {  // older checkpoints have none
+      state.progress.usual_norm = {
+          .mean = hdf5::read_f64_attribute(cursor.get(), "usual_norm"),
+          .steps = hdf5::read_i64_attribute(cursor.get(), "usual_norm_steps")};
+    }
   });
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "trainer/checkpoint/state_snapshot.hpp"
 #include "trainer/checkpoint/training_state.hpp"
 
 namespace gondola {
@@ -17,11 +18,11 @@ namespace gondola {
 /// was damaged later, which the hash shows.
 
 /// Writes the state as folder/step-<n> and returns its path. On failure nothing of that name exists
-/// and the older checkpoints are untouched. @param family what Objective::gather_state() gave.
-/// @throws IoError
+/// and the older checkpoints are untouched. Any thread may do so, one at a time for each folder:
+/// HDF5 is built thread-safe (it then locks itself), or no other thread uses it while training,
+/// since images that need it are refused at start-up. @throws IoError
 std::filesystem::path write_checkpoint(const std::filesystem::path& folder,
-                                       const TrainingState& state, const CheckpointOrigin& origin,
-                                       const std::map<std::string, torch::Tensor>& family = {});
+                                       const StateSnapshot& state, const CheckpointOrigin& origin);
 
 /// @throws MissingInputError where `path` is no folder, CheckpointError where it is incomplete or
 /// damaged: names the path.
