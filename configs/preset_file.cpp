@@ -28,7 +28,11 @@ void add_presets(const fs::path& folder, const std::string& prefix,
 std::vector<fs::path> preset_folders(const std::string& from_environment) {
   std::vector<fs::path> folders;
   if (!from_environment.empty()) folders.emplace_back(from_environment);
-  folders.emplace_back(GONDOLA_PRESETS_DIR);
+  std::error_code missing;
+  const auto program = fs::read_symlink("/proc/self/exe", missing);
+  const auto installed = program.parent_path().parent_path() / "share/gondola/configs/presets";
+  const bool is_installed = !missing && fs::is_directory(installed, missing);
+  folders.push_back(is_installed ? installed : fs::path(GONDOLA_PRESETS_DIR));
   return folders;
 }
 

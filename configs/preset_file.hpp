@@ -7,7 +7,8 @@
 namespace gondola {
 
 /// The folders that hold presets, the first to look in first: `from_environment` (the value of
-/// GONDOLA_PRESETS) unless it is empty, then the folder of this program's sources.
+/// GONDOLA_PRESETS) unless it is empty, then share/gondola/configs/presets beside the program's bin
+/// where it is installed, else the folder of its sources.
 [[nodiscard]] std::vector<std::filesystem::path> preset_folders(
     const std::string& from_environment);
 
