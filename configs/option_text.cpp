@@ -103,6 +103,32 @@ std::string annotated_ini(const RunConfig& config) {
   return out.str();
 }
 
+std::string troff_text(const std::string& text) {
+  std::string out = text.starts_with('.') || text.starts_with('\'') ? "\\&" : "";
+  for (const char letter : text) {
+    if (letter == '\\') {
+      out += "\\e";
+    } else if (letter == '-') {
+      out += "\\-";
+    } else {
+      out += letter;
+    }
+  }
+  return out;
+}
+
+std::string options_troff() {
+  std::ostringstream out;
+  std::string section;
+  for (const auto& option : option_table()) {
+    if (option.section != section) out << ".SS " << option.section << "\n";
+    section = option.section;
+    out << ".TP\n.B " << troff_text("--" + option.name() + " " + placeholder(option)) << "\n"
+        << troff_text(option.help + " (" + range_and_default(option) + ")") << "\n";
+  }
+  return out.str();
+}
+
 std::string options_markdown() {
   std::ostringstream out;
   out << "# Options of a run\n\n"

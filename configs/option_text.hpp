@@ -13,6 +13,12 @@ namespace gondola {
 /// prints).
 [[nodiscard]] std::string annotated_ini(const RunConfig& config);
 
+/// Every option as troff source, for the manual page.
+[[nodiscard]] std::string options_troff();
+
+/// Text as troff shows it unchanged: backslashes, hyphens and a leading point or quote escaped.
+[[nodiscard]] std::string troff_text(const std::string& text);
+
 /// docs/options.md.
 [[nodiscard]] std::string options_markdown();
 

@@ -31,8 +31,9 @@ struct Command {
 /// prints.
 [[nodiscard]] std::string command_help(const std::string& name, const std::string& options);
 
-/// `gondola help`: prints the command table, or docs/options.md for --markdown; returns the exit
-/// code. @throws ConfigError for other arguments.
+/// `gondola help`: prints the command table, docs/options.md for --markdown, the manual page for
+/// --man or the script for --bash-completion; returns the exit code. @throws ConfigError for other
+/// arguments.
 int run_help(std::span<const std::string> args);
 
 }  // namespace gondola

@@ -4,7 +4,9 @@
 
 #include "configs/errors.hpp"
 #include "configs/option_text.hpp"
+#include "launch/bash_completion.hpp"
 #include "launch/command_line.hpp"
+#include "launch/manual_page.hpp"
 
 namespace gondola {
 namespace {
@@ -34,11 +36,16 @@ std::string overview() {
 int run_help(std::span<const std::string> args) {
   if (args.size() == 1 && args.front() == "--markdown") {
     std::fputs(options_markdown().c_str(), stdout);
+  } else if (args.size() == 1 && args.front() == "--man") {
+    std::fputs(manual_page().c_str(), stdout);
+  } else if (args.size() == 1 && args.front() == "--bash-completion") {
+    std::fputs(bash_completion().c_str(), stdout);
   } else if (args.empty() || args.front() == "--help" || args.front() == "help") {
     std::fputs(overview().c_str(), stdout);
   } else {
     throw ConfigError("gondola help does not know " + args.front() +
-                      ": give the name of a command, --markdown, or nothing");
+                      ": give the name of a command, --markdown, --man, --bash-completion, or "
+                      "nothing");
   }
   return static_cast<int>(ExitCode::kDone);
 }

@@ -12,6 +12,8 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::Not;
+using testing::StartsWith;
 
 Command parsed(std::vector<const char*> words) {
   words.insert(words.begin(), "gondola");
@@ -90,6 +92,18 @@ TEST(RunHelp, prints_the_documentation_of_the_options_on_request) {
   testing::internal::CaptureStdout();
   EXPECT_EQ(run_help(std::vector<std::string>{"--markdown"}), 0);
   EXPECT_EQ(testing::internal::GetCapturedStdout(), options_markdown());
+}
+
+TEST(RunHelp, prints_a_manual_page_of_all_commands_and_options) {
+  testing::internal::CaptureStdout();
+  EXPECT_EQ(run_help(std::vector<std::string>{"--man"}), 0);
+  const auto page = testing::internal::GetCapturedStdout();
+  EXPECT_THAT(page, StartsWith(".TH GONDOLA 1"));
+  for (const auto& command : command_table()) {
+    EXPECT_THAT(page, HasSubstr(".B gondola " + command.name));
+  }
+  EXPECT_THAT(page, HasSubstr(".B \\-\\-trainer.batch_size N\n"));
+  EXPECT_THAT(page, Not(HasSubstr("\n'"))) << "a line that troff takes for a request";
 }
 
 TEST(RunHelp, refuses_other_arguments) {
