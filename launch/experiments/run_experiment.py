@@ -13,18 +13,37 @@ import csv
 import json
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+# Of a checkout, or where the package is installed the one on PATH.
+BUILT = ROOT / "build/release/bin/gondola"
+PROGRAM = os.environ.get("GONDOLA", str(BUILT) if BUILT.exists() else "gondola")
 BAD_ORDER, MISSING = 64, 66
 
 
 def refuse(code, sentence):
     print(f"run.sh: {sentence}", file=sys.stderr)
     sys.exit(code)
+
+
+# USR1 asks to stop; a run at hand gets it too and ends with a checkpoint.
+stop_asked = False
+
+
+def note_stop(*_):
+    global stop_asked
+    stop_asked = True
+
+
+def end_if_asked(asked=False):
+    if asked or stop_asked:
+        print("stopped: the same command goes on", flush=True)
+        sys.exit(75)
 
 
 def parse_arguments():
@@ -91,8 +110,7 @@ class Preset:
 
 
 def gondola(*arguments):
-    program = os.environ.get("GONDOLA", str(ROOT / "build/release/bin/gondola"))
-    return subprocess.run([program, *map(str, arguments)], capture_output=True, text=True)
+    return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True)
 
 
 def describe(data):
@@ -138,14 +156,14 @@ def train(run, preset, options, steps, seed, metric, arguments):
     if done.returncode:
         last = (run / "train.log").read_text(encoding="utf-8").strip().splitlines()[-1:]
         print(f"  failed with exit code {done.returncode}: {' '.join(last)} ({run / 'train.log'})")
-        if done.returncode == 75 or done.returncode < 0:
-            sys.exit(75)  # asked to stop: the same command goes on
+        end_if_asked(done.returncode == 75 or done.returncode < 0)
         return False
     # All held-out images, as the paper; those of a scaled run are fewer.
     images = 0 if arguments.scale == 1 else 1000
     gap = ["--gap"] if metric.startswith("gap.") else []
     measured = gondola("eval", run / "run", "--images", images, "--json", *gap)
     if measured.returncode:
+        end_if_asked()
         print(f"  cannot be evaluated: {measured.stderr.strip()}")
         return False
     partial = run / "result.json.part"
@@ -197,6 +215,7 @@ def write_tables(output, experiment, datasets, rows, scale):
 
 
 def main():
+    signal.signal(signal.SIGUSR1, note_stop)
     arguments = parse_arguments()
     if not 0 < arguments.scale <= 1:
         refuse(BAD_ORDER, f"--scale is above 0 and at most 1, not {arguments.scale:g}")
@@ -231,6 +250,7 @@ def main():
     for number, (row, data, seed, preset, options, steps) in enumerate(mine, 1):
         if arguments.table:
             break
+        end_if_asked()
         print(f"{number}/{len(mine)} {row}, {data}, seed {seed}, {steps} steps", flush=True)
         run = output / folder_name(row) / folder_name(data) / f"seed-{seed}"
         failed += not train(run, preset, options, steps, seed, experiment["metric"],
