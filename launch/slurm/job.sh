@@ -40,8 +40,8 @@ is_shared() {
         bash -c '[[ -e $0 ]] || echo "$SLURMD_NODENAME"' "$probe" | sort | paste -sd ' ')
     rm -f "$probe"
     [[ -n $blind ]] || return 0
-    echo "slurm: warning: $place is on a disk of $(hostname -s) alone, not seen by $blind: once the job starts on another first node it" \
-        "finds no checkpoint and begins anew; name a --run.folder on a file system that the nodes share." >&2
+    echo "slurm: warning: $place is on a disk of $(hostname -s) alone, not seen by $blind: ranks there do not find the run's" \
+        "checkpoints, nor does a later start on another first node; name a --run.folder on a file system that the nodes share." >&2
     return 1
 }
 

@@ -133,7 +133,7 @@ if [[ -z $array ]] && ((nodes > 1)); then
     place=$(realpath -m "${folder:-runs}")
     case $place in
         /tmp/* | /var/tmp/* | /dev/shm/* | "${TMPDIR:-/tmp}"/*)
-            echo "submit: warning: the run folder $place is on a disk that each node has for itself: once the job starts on another first node it finds no checkpoint and begins anew; name a --run.folder on a file system that the nodes share." >&2 ;;
+            echo "submit: warning: the run folder $place is on a disk that each node has for itself: ranks on other nodes do not find the run's checkpoints, nor does a later start on another first node; name a --run.folder on a file system that the nodes share." >&2 ;;
     esac
 fi
 if $dry_run; then

@@ -79,7 +79,7 @@ grep -q '2 starts in a row left no checkpoint newer than the beginning.*given up
 
 # --- A run folder on a disk that each node has for itself.
 submit /run/gondola-local-disk/run -- --trainer.batch_size 8 --model.hidden 8 --trainer.steps 2 --checkpoint.every_steps 0
-succeeds 60
+wait_until 60 job_ended "$job" || fail "the job did not end"
 grep -q 'warning: /run/gondola-local-disk is on a disk of node1 alone, not seen by node2' "$log" ||
     fail "the log does not warn of the local disk"
 
