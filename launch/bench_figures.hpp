@@ -16,6 +16,10 @@ using Clock = std::chrono::steady_clock;
 /// REQUIRES at least one value.
 [[nodiscard]] double median(std::vector<double> values);
 
+/// The smallest value that at least this share of them do not exceed. REQUIRES at least one value
+/// and 0 < share <= 1.
+[[nodiscard]] double quantile(std::vector<double> values, double share);
+
 /// {"median":..,"min":..,"max":..}. REQUIRES at least one value.
 [[nodiscard]] nlohmann::ordered_json spread(const std::vector<double>& values);
 

@@ -33,6 +33,7 @@ class BenchTrainee {
 
   [[nodiscard]] const RunConfig& config() const { return config_; }
   [[nodiscard]] Decoder& decoder() const { return *model_.decoder; }
+  [[nodiscard]] Objective& objective() const { return *model_.objective; }
   [[nodiscard]] Parameters& parameters() const { return model_.parameters(); }
   [[nodiscard]] FlatAdam& optimizer() { return optimizer_; }
   [[nodiscard]] PhaseTimer& timer() { return timer_; }

@@ -8,6 +8,7 @@
 #include "configs/errors.hpp"
 #include "configs/option_text.hpp"
 #include "configs/validate_config.hpp"
+#include "launch/checkpoint_bench.hpp"
 #include "launch/command_line.hpp"
 #include "launch/commands/commands.hpp"
 #include "launch/coordinates_bench.hpp"
@@ -51,6 +52,12 @@ constexpr const char* kHelp =
     "times faster than plain\n"
     "          pread (ratio_to_pread) and than the better of that and a mapped file "
     "(ratio_to_control)\n"
+    "  checkpoint\n"
+    "          one JSON object for a siren of 500 MB (--model.hidden 3712 and batches of 4 images "
+    "1x8x8, unless they are given):\n"
+    "          step times while a checkpoint is written beside training, and while training waits "
+    "for it, to those without\n"
+    "          one (ratio_of_medians, ratio_of_p95); written in TMPDIR\n"
     "Every option of train can be given, such as --trainer.batch_size, --latent.size, "
     "--bench.repeats, --bench.threads.\n";
 
@@ -90,10 +97,11 @@ int run_bench(std::span<const std::string> args, MpiSession& mpi) {
     return static_cast<int>(ExitCode::kDone);
   }
   const auto& what = args[0];
-  constexpr std::array kKnown = {"step", "encode", "coordinates", "loader"};
+  constexpr std::array kKnown = {"step", "encode", "coordinates", "loader", "checkpoint"};
   if (std::find(kKnown.begin(), kKnown.end(), what) == kKnown.end()) {
-    throw ConfigError("gondola bench measures step, encode, coordinates or loader, not '" + what +
-                      "'; see gondola bench --help");
+    throw ConfigError(
+        "gondola bench measures step, encode, coordinates, loader or checkpoint, not '" + what +
+        "'; see gondola bench --help");
   }
   if (mpi.size() != 1) {
     throw WorldError("gondola bench " + what + " runs on one rank, and was started on " +
@@ -115,6 +123,11 @@ int run_bench(std::span<const std::string> args, MpiSession& mpi) {
                  print_line);
   } else if (what == "coordinates") {
     bench_coordinates(loaded.config, print_line);
+  } else if (what == "checkpoint") {
+    auto& config = loaded.config;
+    if (!is_given(options, "--model.hidden")) config.model.hidden = 3712;
+    if (!is_given(options, "--trainer.batch_size")) config.trainer.batch_size = 4;
+    print_line(bench_checkpoint(config));
   } else {
     bench_models(loaded.config, options, what == "step" ? bench_step : bench_encode);
   }
