@@ -31,6 +31,26 @@ std::int64_t bytes_read_of_an_image(const RunConfig& config, const ImageSource& 
                                       : train.image_bytes();
 }
 
+/// How often the state is saved, and the memory of rank 0 that it takes.
+std::string checkpoint_text(const RunConfig& config, const ImageSource& train,
+                            const torch::Tensor& parameters) {
+  const auto& checkpoint = config.checkpoint;
+  const std::string often =
+      checkpoint.every_steps > 0 ? "every " + count(checkpoint.every_steps, "step") : "at the end";
+  // Weights, two moments, the moving average; `glo` has a latent and its moments for each image.
+  const auto weights = config.trainer.ema_decay > 0 ? 4 : 3;
+  auto bytes = static_cast<double>(weights) * static_cast<double>(parameters.nbytes());
+  if (config.model.family == Family::kGlo) {
+    const auto& latent = config.latent;
+    const auto table = train.images() * latent.size * latent.spatial * latent.spatial;
+    bytes += 3 * static_cast<double>(table) * static_cast<double>(parameters.element_size());
+  }
+  const auto copies =
+      checkpoint.asynchronous ? 2 : 1;  // the state, and the file that is made of it
+  return often + (checkpoint.asynchronous ? ", beside training" : ", while training waits") + ", " +
+         number(copies * bytes / 1e6, 3) + " MB of host memory on rank 0";
+}
+
 /// A line for coordinates that are drawn or shared; none otherwise.
 std::vector<std::string> coordinate_lines(const RunConfig& config, const ImageSource& train) {
   const auto sharers = config.parallel.coordinate_ranks;
@@ -104,6 +124,7 @@ std::vector<std::string> plan_lines(const RunConfig& config, const ImageSource& 
           count(config.trainer.batch_size, "image") + " (" + count(batches, "step") +
           " an epoch), " + option("trainer.precision") + ", learning rate " +
           number(config.optimizer.learning_rate) + ", seed " + std::to_string(config.run.seed),
+      "checkpoints  " + checkpoint_text(config, train, parameters),
       "world        " + count(world, "rank") + ", " + binding + " each, " + number(bytes / 1e6, 3) +
           " MB of weights, moments and batches a rank"};
   const auto coordinates = coordinate_lines(config, train);
