@@ -8,7 +8,6 @@
 #include <cstring>
 #include <numeric>
 
-#include "configs/errors.hpp"
 #include "trainer/model.hpp"
 #include "trainer/optimizer/learning_rate.hpp"
 #include "trainer/parallel/agreement.hpp"
@@ -19,7 +18,6 @@ namespace {
 
 constexpr std::int64_t kSampleImages = 32;  // pictures in a grid
 constexpr std::int64_t kSampleSide = 512;   // longest side of a picture, in pixels
-constexpr std::int64_t kMostSkippedInARow = 20;
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -76,19 +74,19 @@ TrainingLoop::TrainingLoop(TrainingRun run)
                    .optimizer = run_.state.optimizer,
                    .average = run_.state.average},
                   run_.communicator, timer_),
+      guard_(run_, feed_, train_step_),
       reconstructor_(run_.config, run_.state.decoder, run_.state.objective, run_.state.mean_image),
       saver_(run_),
       total_steps_(total_steps(run_.config.trainer, feed_.batches_per_epoch())),
-      last_logged_step_(run_.state.progress.step),
-      skipped_(torch::zeros(
-          {2}, run_.state.decoder.parameters().flat().options().dtype(torch::kFloat32))) {
+      last_logged_step_(run_.state.progress.step) {
   feed_.seek(run_.state.progress.cursor);
 }
 
 TrainingLoop::~TrainingLoop() = default;
 
 Ending TrainingLoop::run() {
-  for (auto number = run_.state.progress.step + 1; number <= total_steps_; ++number) {
+  while (run_.state.progress.step < total_steps_) {
+    const auto number = run_.state.progress.step + 1;
     run_.progress.step.store(number);
     const auto start = std::chrono::steady_clock::now();
     const auto result = step(number);
@@ -101,9 +99,14 @@ Ending TrainingLoop::run() {
 
     const bool last = number == total_steps_;
     const bool logged = last || stop || due(number, run_.config.monitoring.log_every);
-    const auto seen = report(result, number, last_images_, logged);
+    const auto bad = guard_.bad_steps(logged);
+    auto seen = report(result, number, last_images_, logged);
+    seen.skipped = static_cast<std::int64_t>(bad.size());
     for (auto* observer : run_.observers) observer->on_step(seen);
-    count_skipped(seen);
+    if (const auto* const offending = guard_.settle(bad)) {
+      roll_back(*offending);
+      continue;
+    }
     after_step(number, last, stop);
     if (stop && !last) return Ending::kStopped;
   }
@@ -122,6 +125,7 @@ StepResult TrainingLoop::step(std::int64_t number) {
   if (run_.ledger != nullptr) run_.ledger->append(number, cursor, feed_.global_ids(cursor));
   auto result =
       train_step_.run(input, number, learning_rate_at(run_.config.optimizer, number, total_steps_));
+  guard_.add(number, cursor, result);
   if (result.spread.defined()) spread_ = result.spread;
   last_images_ = counts_images() ? static_cast<std::int64_t>(input.ids.size()) : 0;
   run_.state.progress.step = number;
@@ -133,19 +137,11 @@ StepReport TrainingLoop::report(const StepResult& result, std::int64_t number, s
                                 bool logged) {
   StepReport report;
   report.step = number;
-  report.epoch = (number - 1) / feed_.batches_per_epoch();
+  const auto next = feed_.cursor();
+  report.epoch = next.batch == 0 ? next.epoch - 1 : next.epoch;
   report.logged = logged;
   report.images = images;
   report.bytes_reduced = result.bytes_reduced;
-  skipped_.add_(result.skipped);
-  skipped_[1].mul_(result.skipped);
-  // On a GPU this read waits for the step: there it is left to logged steps.
-  if (logged || skipped_.device().is_cpu()) {
-    const auto counts = skipped_.to(torch::kCPU);
-    report.skipped = static_cast<std::int64_t>(counts[0].item<float>());
-    skipped_in_a_row_ = static_cast<std::int64_t>(counts[1].item<float>());
-    skipped_[0].zero_();
-  }
   if (!logged) return report;
 
   const auto steps = static_cast<double>(number - last_logged_step_);
@@ -182,25 +178,27 @@ StepReport TrainingLoop::report(const StepResult& result, std::int64_t number, s
   return report;
 }
 
-void TrainingLoop::count_skipped(const StepReport& report) {
-  if (report.skipped == 0) return;
-  if (run_.control.rank() == 0) {
-    run_.warn("step " + std::to_string(report.step) + ": the gradient is not finite; " +
-              (report.skipped == 1 ? "the update was"
-                                   : std::to_string(report.skipped) + " updates were") +
-              " skipped on all ranks");
-  }
-  if (skipped_in_a_row_ >= kMostSkippedInARow) {
-    throw DivergedError("training diverged: " + std::to_string(skipped_in_a_row_) +
-                        " steps in a row up to step " + std::to_string(report.step) +
-                        " had a gradient that is not finite; lower optimizer.learning_rate or "
-                        "latent.step_size, or set optimizer.clip_norm");
-  }
+void TrainingLoop::roll_back(const BadStep& bad) {
+  timer_.enter(Phase::kCheckpoint);
+  saver_.finish();
+  run_.progress.allow_extra_seconds(kRankZeroSeconds);
+  const auto report = guard_.go_back(bad);
+  run_.progress.allow_extra_seconds(0);
+  for (auto* observer : run_.observers) observer->on_rollback(report);
+  last_logged_step_ = report.step;
+  seconds_since_logged_ = 0;
+  timer_.stop();
+  static_cast<void>(timer_.take());  // what is logged next begins here
 }
 
 void TrainingLoop::after_step(std::int64_t number, bool last, bool stop) {
   const auto& config = run_.config;
   const bool ends = last || stop;
+  // Checkpoints follow; on a GPU this waits for the step.
+  if (ends || due(number, config.checkpoint.every_steps) ||
+      due(number, config.evaluation.every_steps)) {
+    run_.state.progress.usual_norm = train_step_.bound().usual();
+  }
   if (last || due(number, config.parallel.check_every)) check_replicas_agree(number);
   if (last || due(number, config.evaluation.every_steps)) evaluate_and_keep_best(number);
   if (last || due(number, config.monitoring.samples_every)) make_samples(number);
@@ -325,7 +323,13 @@ void TrainingLoop::check_replicas_agree(std::int64_t number) {
     }
   }
   const auto verdict = check_replicas(run_.communicator, state, number);
-  if (verdict.mended() && run_.control.rank() == 0) run_.warn(verdict.warning());
+  if (verdict.mended()) {
+    if (run_.control.rank() == 0)
+      run_.warn("step " + std::to_string(number) + ": " + verdict.warning());
+    for (auto* observer : run_.observers) {
+      observer->on_mend({.step = number, .ranks = verdict.different_ranks, .drift = verdict.drift});
+    }
+  }
   timer_.stop();
 }
 

@@ -12,6 +12,7 @@
 
 #include "configs/run_config.hpp"
 #include "trainer/checkpoint/checkpoint_saver.hpp"
+#include "trainer/divergence_guard.hpp"
 #include "trainer/evaluation/evaluate.hpp"
 #include "trainer/evaluation/reconstructor.hpp"
 #include "trainer/image_shape.hpp"
@@ -49,13 +50,13 @@ class TrainingLoop {
   [[nodiscard]] StepResult step(std::int64_t number);
   [[nodiscard]] StepReport report(const StepResult& result, std::int64_t number,
                                   std::int64_t images, bool logged);
+  void roll_back(const BadStep& bad);
   void after_step(std::int64_t number, bool last, bool stop);
   void evaluate_and_keep_best(std::int64_t number);
   void make_samples(std::int64_t number);
   void save_checkpoint(CheckpointSaver::When when);
   void check_replicas_agree(std::int64_t number);
   void share_running_averages();
-  void count_skipped(const StepReport& report);
   void on_rank_zero(const std::function<void()>& work);
 
   TrainingRun run_;
@@ -63,15 +64,14 @@ class TrainingLoop {
   ImageShape shape_;
   StepFeed feed_;
   TrainStep train_step_;
+  DivergenceGuard guard_;
   Reconstructor reconstructor_;
   CheckpointSaver saver_;
   std::int64_t total_steps_;
   std::int64_t last_images_ = 0;
   std::int64_t last_logged_step_ = 0;
   double seconds_since_logged_ = 0;
-  torch::Tensor spread_;   ///< 0-dim: measured since the last logged step; or undefined.
-  torch::Tensor skipped_;  ///< [2] on the device: skipped since it was read, in a row.
-  std::int64_t skipped_in_a_row_ = 0;
+  torch::Tensor spread_;  ///< 0-dim: measured since the last logged step; or undefined.
 };
 
 }  // namespace gondola
