@@ -148,7 +148,7 @@ def main():
     parser.add_argument("--list", action="store_true", help="print the rows and end")
     parser.add_argument("--row", action="append", metavar="NAME", help="play this one; repeatable")
     parser.add_argument("--ci", action="store_true", help="play the ten rows that CI plays")
-    parser.add_argument("--table", type=Path, metavar="FILE", help="write the table there as well")
+    parser.add_argument("--table", type=Path, metavar="FILE", help="write the table there too, after each row")
     arguments = parser.parse_args()
 
     chosen = rank_rows() + file_rows()
@@ -184,9 +184,9 @@ def main():
                 verdict = "ERROR"
             failed += verdict != "ok"
             print(f"{case} ... {verdict}", flush=True)
+            if arguments.table:
+                arguments.table.write_text(table(played) + "\n")
     print(table(played))
-    if arguments.table:
-        arguments.table.write_text(table(played) + "\n")
     return 1 if failed else 0
 
 
