@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# with-slurm.sh [--nodes N] [--cpus N] [--local-disk DIR] COMMAND...
+# with-slurm.sh [--nodes N] [--cpus N] [--gpus N] [--local-disk DIR] COMMAND...
 #
 # Runs COMMAND beside a Slurm cluster that exists for it alone: a controller and N node daemons
 # (default 2, of 4 CPUs each) in namespaces of their own on this machine.  Nothing of it is left when
-# COMMAND ends.  DIR is a disk of its own on each node; node1 shares its with the controller.  The
+# COMMAND ends.  The GPUs of a node (default 0) are empty files.  DIR is a disk of its own on each node; node1 shares its with the controller.  The
 # partition "closed" is for the account "physics".  Needs root and Debian's slurmctld, slurmd, slurm-client, munge, libpmix-dev and
 # iproute2; exits 77 with a line "SKIPPED: reason" where one of them is missing.
 set -euo pipefail
@@ -23,11 +23,12 @@ fi
 shift
 PATH=$PATH:/usr/sbin:/sbin
 
-nodes=2 cpus=4 local_disk=''
+nodes=2 cpus=4 gpus=0 local_disk=''
 while (($#)); do
     case $1 in
         --nodes) nodes=$2; shift 2 ;;
         --cpus) cpus=$2; shift 2 ;;
+        --gpus) gpus=$2; shift 2 ;;
         --local-disk) local_disk=$2; shift 2 ;;
         *) break ;;
     esac
@@ -95,9 +96,16 @@ function slurm_job_submit(job, partitions, user)
 end
 function slurm_job_modify(change, job, partitions, user) return slurm.SUCCESS end
 LUA
+gres=''
+if ((gpus > 0)); then
+    gres=Gres=gpu:$gpus
+    echo GresTypes=gpu >>"$SLURM_CONF"
+    for ((i = 0; i < gpus; ++i)); do touch "$home/gpu$i"; done
+    echo "NodeName=node[1-$nodes] Name=gpu File=$home/gpu[0-$((gpus - 1))]" >"$home/gres.conf"
+fi
 for ((i = 1; i <= nodes; ++i)); do
     mkdir "$home/spool.node$i" "$home/tmp.node$i"
-    echo "NodeName=node$i NodeHostname=node$i NodeAddr=127.0.0.1 Port=$((17000 + i)) CPUs=$cpus RealMemory=1000 State=UNKNOWN"
+    echo "NodeName=node$i NodeHostname=node$i NodeAddr=127.0.0.1 Port=$((17000 + i)) CPUs=$cpus RealMemory=1000 $gres State=UNKNOWN"
 done >>"$SLURM_CONF"
 echo "PartitionName=all Nodes=node[1-$nodes] Default=YES MaxTime=30 State=UP
 PartitionName=closed Nodes=node[1-$nodes] MaxTime=30 State=UP" >>"$SLURM_CONF"
