@@ -3,8 +3,9 @@
 #
 # Runs COMMAND beside a Slurm cluster that exists for it alone: a controller and N node daemons
 # (default 2, of 4 CPUs each) in namespaces of their own on this machine.  Nothing of it is left when
-# COMMAND ends.  The GPUs of a node (default 0) are empty files.  DIR is a disk of its own on each node; node1 shares its with the controller.  The
-# partition "closed" is for the account "physics".  Needs root and Debian's slurmctld, slurmd, slurm-client, munge, libpmix-dev and
+# COMMAND ends.  The GPUs of a node (default none) are devices like /dev/null.  DIR is a disk of its
+# own on each node; node1 shares its with the controller.  The partition "closed" is for the account
+# "physics".  Needs root and Debian's slurmctld, slurmd, slurm-client, munge, libpmix-dev and
 # iproute2; exits 77 with a line "SKIPPED: reason" where one of them is missing.
 set -euo pipefail
 
@@ -100,8 +101,8 @@ gres=''
 if ((gpus > 0)); then
     gres=Gres=gpu:$gpus
     echo GresTypes=gpu >>"$SLURM_CONF"
-    for ((i = 0; i < gpus; ++i)); do touch "$home/gpu$i"; done
-    echo "NodeName=node[1-$nodes] Name=gpu File=$home/gpu[0-$((gpus - 1))]" >"$home/gres.conf"
+    for ((i = 0; i < gpus; ++i)); do mknod "$home/gpu$i" c 1 3; done # as /dev/null
+    echo "NodeName=node[1-$nodes] Name=gpu Flags=nvidia_gpu_env File=$home/gpu[0-$((gpus - 1))]" >"$home/gres.conf"
 fi
 for ((i = 1; i <= nodes; ++i)); do
     mkdir "$home/spool.node$i" "$home/tmp.node$i"
