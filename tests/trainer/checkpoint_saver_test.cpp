@@ -224,6 +224,22 @@ TEST_F(CheckpointSaverTest, a_best_that_could_not_be_written_is_none) {
   }
 }
 
+TEST_F(CheckpointSaverTest, a_loss_is_held_against_the_best_that_is_on_disk) {
+  config.checkpoint.failures_allowed = 5;
+  train_to(3);
+  saver.note_loss(5.0);
+  saver.save(When::kBehind);
+  saver.finish();
+  train_to(4);
+  saver.note_loss(4.0);
+  const FileSizeLimit full(100);
+  saver.save(When::kBehind);
+  train_to(5);
+  saver.note_loss(4.5);
+  EXPECT_EQ(trained.progress.best_loss, 4.5);
+  EXPECT_EQ(trained.progress.best_step, 5);
+}
+
 TEST_F(CheckpointSaverTest, the_first_best_that_could_not_be_written_leaves_none) {
   config.checkpoint.failures_allowed = 5;
   train_to(3);
