@@ -8,15 +8,16 @@
 #include "configs/errors.hpp"
 #include "configs/option_text.hpp"
 #include "configs/validate_config.hpp"
-#include "launch/checkpoint_bench.hpp"
+#include "launch/benches/checkpoint_bench.hpp"
+#include "launch/benches/coordinates_bench.hpp"
+#include "launch/benches/encode_bench.hpp"
+#include "launch/benches/loader_bench.hpp"
+#include "launch/benches/memory_bench.hpp"
+#include "launch/benches/step_bench.hpp"
 #include "launch/command_line.hpp"
 #include "launch/commands/commands.hpp"
-#include "launch/coordinates_bench.hpp"
 #include "launch/device_binding.hpp"
-#include "launch/encode_bench.hpp"
-#include "launch/loader_bench.hpp"
 #include "launch/mpi_session.hpp"
-#include "launch/step_bench.hpp"
 
 namespace gondola {
 namespace {
@@ -45,6 +46,9 @@ constexpr const char* kHelp =
     "          error of the gradient of drawn coordinates against the full grid's, sampler by "
     "sampler at equal cost, then\n"
     "          the seconds of a step with 1024 of them on images of 64x64 to 1024x1024\n"
+    "  memory  one JSON object a line for the siren decoder: the bytes that a step adds to the "
+    "process, on 1x28x28 and, exact,\n"
+    "          on 8 images of 128x128 and of 1024x1024\n"
     "  loader  one JSON object a line and case (shuffle, cache, threads) for 60,000 images 1x28x28 "
     "and "
     "20,000 images 3x64x64\n"
@@ -97,11 +101,11 @@ int run_bench(std::span<const std::string> args, MpiSession& mpi) {
     return static_cast<int>(ExitCode::kDone);
   }
   const auto& what = args[0];
-  constexpr std::array kKnown = {"step", "encode", "coordinates", "loader", "checkpoint"};
+  constexpr std::array kKnown = {"step", "encode", "coordinates", "memory", "loader", "checkpoint"};
   if (std::find(kKnown.begin(), kKnown.end(), what) == kKnown.end()) {
     throw ConfigError(
-        "gondola bench measures step, encode, coordinates, loader or checkpoint, not '" + what +
-        "'; see gondola bench --help");
+        "gondola bench measures step, encode, coordinates, memory, loader or checkpoint, not '" +
+        what + "'; see gondola bench --help");
   }
   if (mpi.size() != 1) {
     throw WorldError("gondola bench " + what + " runs on one rank, and was started on " +
@@ -123,6 +127,8 @@ int run_bench(std::span<const std::string> args, MpiSession& mpi) {
                  print_line);
   } else if (what == "coordinates") {
     bench_coordinates(loaded.config, print_line);
+  } else if (what == "memory") {
+    bench_memory(loaded.config, print_line);
   } else if (what == "checkpoint") {
     auto& config = loaded.config;
     if (!is_given(options, "--model.hidden")) config.model.hidden = 3712;

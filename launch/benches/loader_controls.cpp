@@ -1,4 +1,4 @@
-#include "launch/loader_controls.hpp"
+#include "launch/benches/loader_controls.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -11,7 +11,7 @@
 
 #include "configs/errors.hpp"
 #include "data/aligned_bytes.hpp"
-#include "launch/bench_figures.hpp"
+#include "launch/benches/bench_figures.hpp"
 
 namespace gondola {
 namespace {

@@ -1,4 +1,4 @@
-#include "launch/step_bench.hpp"
+#include "launch/benches/step_bench.hpp"
 
 #include <ATen/Parallel.h>
 #include <torch/types.h>
@@ -14,9 +14,9 @@
 
 #include "configs/errors.hpp"
 #include "data/image_source.hpp"
-#include "launch/bench_figures.hpp"
-#include "launch/bench_trainee.hpp"
-#include "launch/reference_step.hpp"
+#include "launch/benches/bench_figures.hpp"
+#include "launch/benches/bench_trainee.hpp"
+#include "launch/benches/reference_step.hpp"
 #include "trainer/decoders/siren_decoder.hpp"
 #include "trainer/evaluation/evaluate.hpp"
 #include "trainer/model.hpp"

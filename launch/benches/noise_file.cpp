@@ -1,4 +1,4 @@
-#include "launch/noise_file.hpp"
+#include "launch/benches/noise_file.hpp"
 
 #include <unistd.h>
 

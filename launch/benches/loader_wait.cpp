@@ -1,4 +1,4 @@
-#include "launch/loader_wait.hpp"
+#include "launch/benches/loader_wait.hpp"
 
 #include <ATen/Parallel.h>
 #include <torch/types.h>
@@ -8,8 +8,8 @@
 
 #include "data/batch_loader.hpp"
 #include "data/image_source.hpp"
-#include "launch/bench_figures.hpp"
-#include "launch/bench_trainee.hpp"
+#include "launch/benches/bench_figures.hpp"
+#include "launch/benches/bench_trainee.hpp"
 
 namespace gondola {
 

@@ -1,4 +1,4 @@
-#include "launch/loader_bench.hpp"
+#include "launch/benches/loader_bench.hpp"
 
 #include <algorithm>
 #include <ctime>
@@ -6,10 +6,10 @@
 
 #include "configs/value_text.hpp"
 #include "data/batch_loader.hpp"
-#include "launch/bench_figures.hpp"
-#include "launch/loader_controls.hpp"
-#include "launch/loader_wait.hpp"
-#include "launch/noise_file.hpp"
+#include "launch/benches/bench_figures.hpp"
+#include "launch/benches/loader_controls.hpp"
+#include "launch/benches/loader_wait.hpp"
+#include "launch/benches/noise_file.hpp"
 
 namespace gondola {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "launch/one_rank.hpp"
+#include "launch/benches/one_rank.hpp"
 #include "trainer/model.hpp"
 #include "trainer/optimizer/flat_adam.hpp"
 #include "trainer/phase_timer.hpp"

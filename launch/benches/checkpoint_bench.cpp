@@ -1,4 +1,4 @@
-#include "launch/checkpoint_bench.hpp"
+#include "launch/benches/checkpoint_bench.hpp"
 
 #include <ATen/Parallel.h>
 #include <torch/types.h>
@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "data/image_source.hpp"
-#include "launch/bench_figures.hpp"
-#include "launch/bench_trainee.hpp"
-#include "launch/noise_file.hpp"
+#include "launch/benches/bench_figures.hpp"
+#include "launch/benches/bench_trainee.hpp"
+#include "launch/benches/noise_file.hpp"
 #include "trainer/checkpoint/checkpoint_file.hpp"
 #include "trainer/checkpoint/checkpoint_writer.hpp"
 #include "trainer/evaluation/evaluate.hpp"

@@ -1,4 +1,4 @@
-#include "launch/encode_bench.hpp"
+#include "launch/benches/encode_bench.hpp"
 
 #include <ATen/Parallel.h>
 #include <torch/torch.h>
@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "data/image_source.hpp"
-#include "launch/bench_figures.hpp"
-#include "launch/one_rank.hpp"
+#include "launch/benches/bench_figures.hpp"
+#include "launch/benches/one_rank.hpp"
 #include "trainer/decoders/siren_decoder.hpp"
 #include "trainer/evaluation/evaluate.hpp"
 #include "trainer/evaluation/reconstructor.hpp"

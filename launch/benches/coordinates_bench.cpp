@@ -1,4 +1,4 @@
-#include "launch/coordinates_bench.hpp"
+#include "launch/benches/coordinates_bench.hpp"
 
 #include <torch/types.h>
 
@@ -13,8 +13,8 @@
 #include "configs/errors.hpp"
 #include "configs/value_text.hpp"
 #include "data/image_source.hpp"
-#include "launch/bench_figures.hpp"
-#include "launch/bench_trainee.hpp"
+#include "launch/benches/bench_figures.hpp"
+#include "launch/benches/bench_trainee.hpp"
 #include "trainer/coordinates/coordinate_draws.hpp"
 #include "trainer/evaluation/evaluate.hpp"
 

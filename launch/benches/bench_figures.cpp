@@ -1,4 +1,4 @@
-#include "launch/bench_figures.hpp"
+#include "launch/benches/bench_figures.hpp"
 
 #include <algorithm>
 #include <cmath>

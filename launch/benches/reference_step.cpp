@@ -1,4 +1,4 @@
-#include "launch/reference_step.hpp"
+#include "launch/benches/reference_step.hpp"
 
 #include <torch/torch.h>
 
