@@ -8,7 +8,7 @@ set -euo pipefail
 
 if [[ ${1-} != --in-slurm ]]; then
     mkdir -p /run/gondola-local-disk
-    trap 'rmdir /run/gondola-local-disk 2>/dev/null || true' EXIT
+    trap 'rm -rf /run/gondola-local-disk' EXIT
     "$(dirname "$0")/with-slurm.sh" --local-disk /run/gondola-local-disk "$0" --in-slurm "$@"
     exit
 fi
