@@ -22,8 +22,9 @@ GRACE = 10
 OPTIONS = {**TINY, **DECODERS["siren"], "model.hidden": 100, "latent.path": "double_backward",
            "optimizer.learning_rate": 1e-4, "trainer.steps": 22, "run.resume": "auto",
            "data.path": "images.h5", "data.cache": "none", "data.reader_threads": 0,
-           "data.ledger": "ledger.csv", "parallel.timeout_seconds": TIMEOUT,
-           "checkpoint.every_steps": 5, "checkpoint.keep": 9, "evaluation.every_steps": 10}
+           "data.ledger": "ledger.csv", "parallel.device": "cpu",
+           "parallel.timeout_seconds": TIMEOUT, "checkpoint.every_steps": 5, "checkpoint.keep": 9,
+           "evaluation.every_steps": 10}
 STEPS = OPTIONS["trainer.steps"]
 TOLERANCE = 1e-10  # of losses in float64 (C1)
 SOURCE = Path(os.environ["GONDOLA_SOURCE_DIR"])
