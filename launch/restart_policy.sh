@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # When a run that ended is started again.  Sourced by run-until-done.sh (mpirun) and slurm/train.sbatch.
 #
-# Started again with --resume auto: 75 (stopped on request after a checkpoint), 76 (a rank was lost)
-# and deaths by signal, 129 to 192, 137 among them.  Anything else would fail again and is not tried.
+# Started again with --resume auto: 75 (stopped on request after a checkpoint), 76 (a rank was lost),
+# 205 (mpirun lost a machine) and deaths by signal, 129 to 192, 137 among them.  Anything else would fail again and is not tried.
 # A start that leaves no new checkpoint made no progress; after GONDOLA_RESTARTS (3) restarts in a row
 # without progress the run is given up.
 #
@@ -41,7 +41,7 @@ restart_wanted() {
     ended=$(restart_meaning "$2")
     case $2 in
         0) restart_forget "$1"; return 1 ;;
-        75 | 76) ;;
+        75 | 76 | 205) ;;
         *) (($2 > 128 && $2 <= 192)) || { echo "restart: the run $ended: not started again." >&2; return 1; } ;;
     esac
     newest=$(restart_newest "$1")
@@ -72,6 +72,7 @@ restart_meaning() { # CODE
         74) echo "ended with 74 (input or output failed)" ;;
         75) echo "stopped on request after a checkpoint (75)" ;;
         76) echo "lost a rank (76)" ;;
+        205) echo "lost a machine (205)" ;;
         *)
             if (($1 > 128 && $1 <= 192)); then
                 echo "was killed by signal $(($1 - 128)) ($1)"

@@ -47,6 +47,7 @@ done
 follows 1 1 'ended with 1: not started again' 1 0
 follows 0 2 'goes on from step-00000005' '75 step-00000005' 0
 follows 0 2 'lost a rank (76) without a new checkpoint (start 1 since the beginning)' 76 0
+follows 0 2 'lost a machine (205)' 205 0
 follows 0 2 'killed by signal 9 (137)' kill 0
 follows 0 2 'killed by signal 11 (139)' 139 0
 follows 76 4 '4 starts in a row left no checkpoint newer than the beginning.*given up' 76 137 139 76 0
