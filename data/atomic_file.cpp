@@ -16,9 +16,14 @@ namespace {
 
 constexpr const char* kPartial = ".partial-";
 
+const char* cure_of(int error) {
+  if (error == ENOSPC) return "; free some space or write elsewhere";
+  return error == EIO ? "; look at the disk or network it lies on" : "";
+}
+
 [[noreturn]] void fail(const std::string& what, const std::filesystem::path& path, int error) {
   throw IoError("cannot " + what + " " + path.string() + ": " + std::strerror(error) +
-                (error == ENOSPC ? "; free some space or write elsewhere" : ""));
+                cure_of(error));
 }
 
 /// Flushes a file or folder; folders of some network file systems know no fsync, which is no fault.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <sstream>
 
 #include "configs/errors.hpp"
@@ -82,7 +83,8 @@ ReplicaVerdict check_replicas(Communicator& communicator, std::span<torch::Tenso
     communicator.broadcast(wanted.back(), verdict.reference);
     const auto drift = relative_difference(tensor.detach(), wanted.back());
     mendable = mendable && std::isfinite(drift) && drift < kMendableDrift;
-    drift_here = std::max(drift_here, drift);
+    drift_here =
+        std::max(drift_here, std::isnan(drift) ? std::numeric_limits<double>::infinity() : drift);
   }
   const auto faults = gather(communicator, std::int64_t{mendable ? 0 : 1}, device);
   const auto drifts = gather(communicator, drift_here, device);
