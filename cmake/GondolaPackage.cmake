@@ -4,6 +4,9 @@
 
 include(GNUInstallDirs)
 set(share "${CMAKE_INSTALL_DATAROOTDIR}/gondola")
+# Whatever the umask is, others may use what is installed.
+set(readable OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
+set(CMAKE_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS ${readable})
 
 # The libraries that the program was linked with outside of the system's folders.
 foreach(library IN LISTS HDF5_C_LIBRARIES MPI_CXX_LIBRARIES)
@@ -28,11 +31,11 @@ install(DIRECTORY configs/presets configs/experiments DESTINATION "${share}/conf
 install(DIRECTORY monitoring/dashboards monitoring/alerts monitoring/consoles
   DESTINATION "${share}/monitoring")
 install(DIRECTORY launch/slurm launch/scaling launch/experiments DESTINATION "${share}/launch"
-  USE_SOURCE_PERMISSIONS PATTERN __pycache__ EXCLUDE PATTERN site.sh EXCLUDE)
+  FILE_PERMISSIONS ${readable} DIRECTORY_PERMISSIONS ${readable} PATTERN __pycache__ EXCLUDE PATTERN site.sh EXCLUDE)
 file(GLOB scripts CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/launch/*.sh")
 list(FILTER scripts EXCLUDE REGEX "/(setup|quickstart)\\.sh$") # these are a checkout's
 install(PROGRAMS ${scripts} DESTINATION "${share}/launch")
-install(DIRECTORY docs/ DESTINATION "${CMAKE_INSTALL_DOCDIR}")
+install(DIRECTORY docs DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 install(FILES README.md LICENSE DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 
 # --- the script that fetches libtorch, of the version that launch/setup.sh builds with

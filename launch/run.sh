@@ -10,8 +10,8 @@ Usage: launch/run.sh [mpirun options] -- COMMAND [gondola options]
 Runs `gondola COMMAND` under mpirun.  Ctrl-C and TERM become USR1, which mpirun hands to every rank:
 they agree on a step, write a checkpoint and exit with 75.  A second Ctrl-C ends them at once.
 
-GONDOLA names another program than build/release/bin/gondola or, where that is not there, the one on
-PATH; MPIRUN another mpirun.
+GONDOLA names another program than that of the checkout or of the installation that this script is in;
+MPIRUN another mpirun.
 USAGE
 }
 
@@ -29,7 +29,7 @@ shift
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 gondola=${GONDOLA:-$root/build/release/bin/gondola}
-[[ -n ${GONDOLA-} || -x $gondola ]] || gondola=$(command -v gondola || echo "$gondola")
+[[ -n ${GONDOLA-} || -x $gondola || ! -x $root/../../bin/gondola ]] || gondola=$(realpath "$root/../../bin/gondola")
 [[ -x $gondola ]] || {
     echo "run: $gondola is not there: launch/setup.sh builds it, or name it with GONDOLA." >&2
     exit 66

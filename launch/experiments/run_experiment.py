@@ -20,9 +20,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# Of a checkout, or where the package is installed the one on PATH.
-BUILT = ROOT / "build/release/bin/gondola"
-PROGRAM = os.environ.get("GONDOLA", str(BUILT) if BUILT.exists() else "gondola")
+BUILT, INSTALLED = ROOT / "build/release/bin/gondola", ROOT.parents[1] / "bin/gondola"
+PROGRAM = os.environ.get("GONDOLA") or (INSTALLED if not BUILT.exists() and INSTALLED.exists() else BUILT)
+# Where data sets and runs are: in the checkout; an installation is used from anywhere.
+HOME = ROOT if (ROOT / "launch/setup.sh").exists() else Path.cwd()
 BAD_ORDER, MISSING = 64, 66
 
 
@@ -55,8 +56,8 @@ def parse_arguments():
                         help="so much of the paper's training, 0.005 for a look (default: 1, all)")
     parser.add_argument("--output", type=Path, metavar="DIR",
                         help="runs and tables (default: runs/NAME, or runs/NAME-scale-S)")
-    parser.add_argument("--datasets", type=Path, default=ROOT, metavar="DIR",
-                        help="where the presets' datasets/*.h5 are (default: the repository)")
+    parser.add_argument("--datasets", type=Path, default=HOME, metavar="DIR",
+                        help="where the presets' datasets/*.h5 are (default: the checkout, or here)")
     parser.add_argument("--ranks", type=int, default=1, metavar="N", help="of each run (default: 1)")
     parser.add_argument("--seeds", metavar="'0 1 2'", help="instead of the experiment's")
     parser.add_argument("--part", metavar="I/N", default="1/1",
@@ -118,6 +119,7 @@ def describe(data):
     done = gondola("inspect", data)
     found = re.search(r"^train\s+(\d+) images of (\d+)x(\d+)x(\d+)", done.stdout, re.MULTILINE)
     if done.returncode or not found:
+        end_if_asked()
         refuse(done.returncode or MISSING, f"gondola inspect {data} does not say how many training "
                                            f"images there are: {done.stderr or done.stdout}")
     images, _, height, width = map(int, found.groups())
@@ -156,7 +158,7 @@ def train(run, preset, options, steps, seed, metric, arguments):
     if done.returncode:
         last = (run / "train.log").read_text(encoding="utf-8").strip().splitlines()[-1:]
         print(f"  failed with exit code {done.returncode}: {' '.join(last)} ({run / 'train.log'})")
-        end_if_asked(done.returncode == 75 or done.returncode < 0)
+        end_if_asked(done.returncode == 75)
         return False
     # All held-out images, as the paper; those of a scaled run are fewer.
     images = 0 if arguments.scale == 1 else 1000
@@ -224,7 +226,7 @@ def main():
         refuse(BAD_ORDER, f"--part is I/N with 1 <= I <= N, not '{arguments.part}'")
     experiment, datasets, rows = read_experiment(arguments.name)
     scaled = "" if arguments.scale == 1 else f"-scale-{arguments.scale:g}"
-    output = arguments.output or ROOT / "runs" / (arguments.name + scaled)
+    output = arguments.output or HOME / "runs" / (arguments.name + scaled)
     output.mkdir(parents=True, exist_ok=True)
     seeds = (arguments.seeds or experiment["seeds"]).split()
 

@@ -14,7 +14,6 @@ fails: a faster step that trains something else is no result.
 import argparse
 import os
 import shlex
-import shutil
 import sys
 from pathlib import Path
 
@@ -24,9 +23,8 @@ from scaling_runs import Failed, Runner, losses_agree
 
 BAD_ORDER, MISSING = 64, 66
 ROOT = Path(__file__).resolve().parents[2]
-# Of a checkout, or where the package is installed the one on PATH.
-BUILT = ROOT / "build/release/bin/gondola"
-PROGRAM = os.environ.get("GONDOLA") or (BUILT if BUILT.exists() else shutil.which("gondola") or BUILT)
+BUILT, INSTALLED = ROOT / "build/release/bin/gondola", ROOT.parents[1] / "bin/gondola"
+PROGRAM = os.environ.get("GONDOLA") or (INSTALLED if not BUILT.exists() and INSTALLED.exists() else BUILT)
 
 
 def refuse(code, sentence):
@@ -60,7 +58,7 @@ def parse_arguments(words):
                         help="what starts so many ranks; within a Slurm job: "
                              "'srun --mpi=pmix -n {ranks}' (default: mpirun)")
     parser.add_argument("--gondola", type=Path, default=PROGRAM, metavar="PROGRAM",
-                        help="default: GONDOLA, the checkout's own, or the one on PATH")
+                        help="default: GONDOLA, or that of the checkout or installation")
     parser.add_argument("--predict", default="8 16 64 256", metavar="'8 16 64'",
                         help="numbers of ranks that the fitted model is asked for")
     parser.epilog = ("Words after -- are options of each run: -- --config implicit_fashion "

@@ -33,7 +33,7 @@ class PackageTest(unittest.TestCase):
                      for line in run("ldd", BUILD / "bin/gondola").stdout.splitlines()
                      if "libtorch_cpu" in line}
         cls.torch = Path(libraries.pop()).parent.parent
-        cls.environment = {**os.environ, "PATH": f"{cls.prefix}/bin:{os.environ['PATH']}"}
+        cls.environment = dict(os.environ)
         for name in ("GONDOLA", "GONDOLA_PRESETS"):
             cls.environment.pop(name, None)
 
@@ -60,16 +60,20 @@ class PackageTest(unittest.TestCase):
         self.assertEqual(shown.returncode, 0, shown.stderr)
         self.assertIn("seed = 4711", shown.stdout)
 
-    def test_the_scripts_take_the_program_on_path(self):
+    def test_the_scripts_take_the_program_beside_them(self):
         self.put_libtorch()
         trained = run(self.share / "launch/run.sh", "-n", "2", "--oversubscribe", "--", "train",
                       "--data.path", "synthetic:64x1x8x8", "--model.hidden", "8", "--trainer.steps",
                       "3", "--trainer.batch_size", "8", "--run.folder", self.prefix / "run",
                       "--monitoring.bind", "off", env=self.environment)
         self.assertEqual(trained.returncode, 0, trained.stderr)
-        nothing = run(self.share / "launch/experiments/run.sh", "table1", "--output",
-                      self.prefix / "table", env=self.environment)
+        here = Path(self.temporary.name) / "here"
+        here.mkdir()
+        nothing = run(self.share / "launch/experiments/run.sh", "table1", cwd=here,
+                      env=self.environment)
         self.assertEqual(nothing.returncode, 66, nothing.stderr)
+        self.assertIn(f"{here}/datasets/", nothing.stdout)
+        self.assertTrue((here / "runs/table1").exists())
         self.assertTrue((self.share / "launch/slurm/train.sbatch").exists())
         self.assertFalse((self.share / "launch/setup.sh").exists())
 
@@ -88,7 +92,7 @@ class PackageTest(unittest.TestCase):
         quoted = " ".join(f"'{word}'" for word in words)
         done = run("bash", "-c", f"source {script}; COMP_WORDS=({quoted}); "
                    "COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _gondola; printf '%s\\n' \"${COMPREPLY[@]}\"",
-                   env=self.environment)
+                   env={**self.environment, "PATH": f"{self.prefix}/bin:{os.environ['PATH']}"})
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return done.stdout.split()
 
@@ -114,8 +118,8 @@ class PackageTest(unittest.TestCase):
             source {file}""")
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stdout.splitlines(),
-                         [f"PATH {self.prefix}/bin", f"MANPATH {self.prefix}/share/man",
-                          f"GONDOLA {self.program}", f"GONDOLA_HOME {self.share}"])
+                         [f"PATH {self.prefix}/bin", f"GONDOLA {self.program}",
+                          f"GONDOLA_HOME {self.share}"])
 
     def test_libtorch_is_installed_or_refused_in_one_sentence(self):
         script = self.share / "install-torch.sh"
