@@ -4,18 +4,19 @@
 . "$root/launch/restart_policy.sh"
 
 # Modules and variables of this cluster; see site.sh.example.
-if [[ -f $root/launch/slurm/site.sh ]]; then
+site=${GONDOLA_SITE:-$root/launch/slurm/site.sh}
+if [[ -f $site ]]; then
     flags=$(set +o)
     set +eu # the functions of modules want neither
     # shellcheck source=/dev/null
-    . "$root/launch/slurm/site.sh"
+    . "$site"
     eval "$flags"
 fi
 
 gondola=${GONDOLA:-$root/build/release/bin/gondola}
-[[ -n ${GONDOLA-} || -x $gondola ]] || gondola=$(command -v gondola || echo "$gondola")
+[[ -n ${GONDOLA-} || -x $gondola || ! -x $root/../../bin/gondola ]] || gondola=$(realpath "$root/../../bin/gondola")
 if [[ ! -x $gondola ]]; then
-    echo "slurm: $gondola is not there: build it, put it on PATH in launch/slurm/site.sh, or name it with GONDOLA." >&2
+    echo "slurm: $gondola is not there: build it, or name it with GONDOLA, for example in launch/slurm/site.sh." >&2
     exit 66
 fi
 

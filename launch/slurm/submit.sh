@@ -22,7 +22,7 @@ it takes the options and Slurm (sbatch --test-only) whether it takes the job.
   --dry-run             print the batch script and submit nothing
   -h, --help            this text
 
-launch/slurm/site.sh, where it exists, is sourced first: SBATCH_PARTITION, SBATCH_ACCOUNT and
+launch/slurm/site.sh, or the file that GONDOLA_SITE names, is sourced first: SBATCH_PARTITION, SBATCH_ACCOUNT and
 SBATCH_TIMELIMIT are taken from there (see site.sh.example).
 USAGE
 }
@@ -108,7 +108,8 @@ trap 'rm -f "$job"' EXIT
     echo "#SBATCH --ntasks-per-node=${gpus:-${tasks_per_node:-1}}"
     [[ -z $array ]] || echo "#SBATCH --array=$array"
     printf '\nexport GONDOLA_ROOT=%q\n' "$root"
-    [[ -z ${GONDOLA-} ]] || printf 'export GONDOLA=%q\n' "$(realpath "$GONDOLA")"
+    printf 'export GONDOLA=%q\n' "$(realpath "$gondola")" # the one that was asked
+    [[ -z ${GONDOLA_SITE-} ]] || printf 'export GONDOLA_SITE=%q\n' "$(realpath "$GONDOLA_SITE")"
     # shellcheck disable=SC2016
     printf 'exec bash "$GONDOLA_ROOT/launch/slurm/%s"' "$script"
     printf ' %q' "$@"
