@@ -2,7 +2,8 @@
 # When a run that ended is started again.  Sourced by run-until-done.sh (mpirun) and slurm/train.sbatch.
 #
 # Started again with --resume auto: 75 (stopped on request after a checkpoint), 76 (a rank was lost),
-# 205 (mpirun lost a machine) and deaths by signal, 129 to 192, 137 among them.  Anything else would fail again and is not tried.
+# 205 (mpirun lost a machine) and deaths by signal, 129 to 192, 137 among them.  Anything else would
+# fail again and is not tried.
 # A start that leaves no new checkpoint made no progress; after GONDOLA_RESTARTS (3) restarts in a row
 # without progress the run is given up.
 #

@@ -8,8 +8,8 @@ Usage: launch/run-until-done.sh [--restarts K] [--ranks-from COMMAND] [mpirun op
        launch/run-until-done.sh -n 4 -- train --config quickstart --run.folder runs/first
 
 Runs `gondola train OPTIONS --resume auto` under mpirun through launch/run.sh. When it was stopped after
-a checkpoint (exit code 75), lost a rank (76) or was killed by a signal (137 and others), it is started
-again and goes on from the newest checkpoint. Other exit codes are final.
+a checkpoint (exit code 75), lost a rank (76) or a machine (205), or was killed by a signal (137 and
+others), it is started again and goes on from the newest checkpoint. Other exit codes are final.
 
   --restarts K          give up after K restarts in a row without a new checkpoint (3; GONDOLA_RESTARTS)
   --ranks-from COMMAND  before each start COMMAND prints the number of ranks, which may differ from
