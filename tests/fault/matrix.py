@@ -11,6 +11,7 @@ ctest plays ten rows as fault.matrix and all of them as fault.matrix_whole.
 import argparse
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -54,7 +55,7 @@ def line_with(pattern, *texts):
     found = {line.strip() for text in texts for line in text.splitlines() if re.search(pattern, line)}
     if len(found) != 1:
         raise Failure(f"{len(found)} lines match {pattern!r}:\n" + "\n".join(texts))
-    return found.pop()
+    return re.sub(rf"\b{re.escape(socket.gethostname())}\b", "HOST", found.pop())
 
 
 def play(row, place):
