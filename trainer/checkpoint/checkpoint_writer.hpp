@@ -13,7 +13,7 @@ namespace gondola {
 struct WriteOutcome {
   std::int64_t step = 0;
   double seconds = 0.0;
-  std::exception_ptr error;  ///< Null where it is complete.
+  std::exception_ptr error{};  ///< Null where it is complete.
 };
 
 /// Writes on the calling thread. Throws nothing that `write` throws.

@@ -23,7 +23,7 @@ struct StateSnapshot {
   torch::Tensor second_moment;         ///< [P]
   torch::Tensor average;               ///< [P], or undefined.
   torch::Tensor mean_image;            ///< [1, C, H, W]
-  std::vector<RunningAverages> running_averages;
+  std::vector<RunningAverages> running_averages{};
   double updates = 0.0;
   RunProgress progress;
   FamilyState family;
