@@ -4,6 +4,7 @@
 #include <ctime>
 #include <vector>
 
+#include "configs/errors.hpp"
 #include "configs/value_text.hpp"
 #include "data/batch_loader.hpp"
 #include "launch/benches/bench_figures.hpp"
@@ -201,6 +202,10 @@ void bench_loader(const RunConfig& config, std::optional<Shuffle> shuffle,
     if (!shuffle) print(bench_loader_wait(trained, path).dump());
   };
   if (!config.data.path.empty()) {
+    if (config.data.path.starts_with("synthetic:")) {
+      throw ConfigError("gondola bench loader reads files, and " + config.data.path +
+                        " is made, not read: name a dataset file, or leave --data.path out");
+    }
     bench(config.data.path, config);
     return;
   }

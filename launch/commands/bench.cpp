@@ -8,6 +8,7 @@
 #include "configs/errors.hpp"
 #include "configs/option_text.hpp"
 #include "configs/validate_config.hpp"
+#include "launch/benches/allreduce_bench.hpp"
 #include "launch/benches/checkpoint_bench.hpp"
 #include "launch/benches/coordinates_bench.hpp"
 #include "launch/benches/encode_bench.hpp"
@@ -49,6 +50,12 @@ constexpr const char* kHelp =
     "  memory  one JSON object a line for the siren decoder: the bytes that a step adds to the "
     "process, on 1x28x28 and, exact,\n"
     "          on 8 images of 128x128 and of 1024x1024\n"
+    "  allreduce\n"
+    "          one JSON object a line and size, under mpirun: the sum of a gradient over the "
+    "ranks, its "
+    "bytes a second on the\n"
+    "          bus, and how many times faster than MPI_Allreduce of the same bytes "
+    "(ratio_to_mpi_allreduce)\n"
     "  loader  one JSON object a line and case (shuffle, cache, threads) for 60,000 images 1x28x28 "
     "and "
     "20,000 images 3x64x64\n"
@@ -101,13 +108,15 @@ int run_bench(std::span<const std::string> args, MpiSession& mpi) {
     return static_cast<int>(ExitCode::kDone);
   }
   const auto& what = args[0];
-  constexpr std::array kKnown = {"step", "encode", "coordinates", "memory", "loader", "checkpoint"};
+  constexpr std::array kKnown = {"step",   "encode",    "coordinates", "memory",
+                                 "loader", "allreduce", "checkpoint"};
   if (std::find(kKnown.begin(), kKnown.end(), what) == kKnown.end()) {
     throw ConfigError(
-        "gondola bench measures step, encode, coordinates, memory, loader or checkpoint, not '" +
+        "gondola bench measures step, encode, coordinates, memory, loader, allreduce or "
+        "checkpoint, not '" +
         what + "'; see gondola bench --help");
   }
-  if (mpi.size() != 1) {
+  if (mpi.size() != 1 && what != "allreduce") {
     throw WorldError("gondola bench " + what + " runs on one rank, and was started on " +
                      std::to_string(mpi.size()) + "; start it without mpirun");
   }
@@ -127,6 +136,8 @@ int run_bench(std::span<const std::string> args, MpiSession& mpi) {
                  print_line);
   } else if (what == "coordinates") {
     bench_coordinates(loaded.config, print_line);
+  } else if (what == "allreduce") {
+    bench_allreduce(loaded.config, mpi, print_line);
   } else if (what == "memory") {
     bench_memory(loaded.config, print_line);
   } else if (what == "checkpoint") {

@@ -172,6 +172,8 @@ class BadInputTest(TrainingTest):
     def test_a_step_that_the_bench_has_no_control_for(self):
         self.refuse(64, "bench", "step", "--latent.steps", "2", says=("latent.steps = 1",))
         self.refuse(64, "bench", "stepp", says=("stepp",))
+        self.refuse(64, "bench", "loader", "--data.path", "synthetic:640x1x8x8",
+                    says=("synthetic:640x1x8x8 is made, not read",))
 
     def test_reconstruct_sizes(self):
         self.refuse(64, "reconstruct", self.trained(), "--size", "-3", says=("-3",))

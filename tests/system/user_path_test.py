@@ -127,6 +127,26 @@ class UserPathTest(TrainingTest):
             self.assertLessEqual(ratio["min"], ratio["median"])
             self.assertLessEqual(ratio["median"], ratio["max"])
 
+    def test_an_all_reduce_is_measured_against_that_of_mpi(self):
+        world = World(2, PROGRAM, "bench", "allreduce", "--bench.repeats", "2")
+        self.assertEqual(world.end()[0], 0, world.errors)
+        sizes = [json.loads(line) for line in world.output.splitlines()]
+        self.assertEqual([size["bytes"] for size in sizes], [1 << n for n in (12, 16, 20, 24, 26)])
+        self.assertEqual(len({size["algorithm"] for size in sizes[:2]}), 1)
+        self.assertNotEqual(sizes[0]["algorithm"], sizes[-1]["algorithm"])
+        for size in sizes:
+            self.assertGreater(size["ratio_to_mpi_allreduce"]["min"], 0)
+            self.assertGreater(size["bus_bytes_per_second"], 0)
+        self.assertIn("mpirun -n 2", gondola("bench", "allreduce").stderr)
+
+    def test_memory_of_a_step_does_not_grow_with_the_batch_of_pixels(self):
+        lines = self.do("bench", "memory", "--model.hidden", 32, "--model.layers", 2,
+                        "--trainer.batch_size", 2).splitlines()
+        sizes = [json.loads(line) for line in lines]
+        self.assertEqual([size["image"] for size in sizes], ["1x28x28", "1x128x128", "1x1024x1024"])
+        # The activations of one layer of one image would be 128 MB.
+        self.assertLess(sizes[2]["growth_bytes"], 64e6)
+
     def test_the_config_of_a_run_makes_the_same_run_again(self):
         self.import_images()
         first = self.train(2, OPTIONS, DECODERS["conv"]).run
