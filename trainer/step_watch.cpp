@@ -33,7 +33,8 @@ torch::Tensor StepWatch::own_findings(const std::vector<const Waiting*>& bad) co
   const auto not_finite = [](const torch::Tensor& values) {
     return at::isfinite(values).logical_not().to(torch::kCPU, torch::kInt64);
   };
-  findings[control_.rank()] = not_finite(weights_).max();
+  findings[control_.rank()] =
+      at::isfinite(weights_).all().logical_not().to(torch::kCPU, torch::kInt64);
   for (std::size_t i = 0; i < bad.size(); ++i) {
     auto of_step = findings.narrow(0, world + static_cast<std::int64_t>(i) * stride, stride);
     of_step[control_.rank()] = not_finite(bad[i]->own_sum);

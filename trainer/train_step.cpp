@@ -85,6 +85,10 @@ void TrainStep::update(StepResult& result, double learning_rate) {
   auto& gradient = parameters.flat_gradient();
   gradient.mul_(state_.objective.scale());
   result.gradient_norm = gradient.norm();
+  // Another processor may round the norm of the same gradient in another way.
+  if (communicator_.size() > 1 && config_.trainer.outlier_factor > 0) {
+    communicator_.broadcast(result.gradient_norm, 0);
+  }
   // The reduced gradient is the same on all ranks, so they agree on skipping without asking.
   const auto good =
       at::isfinite(result.gradient_norm).logical_and(bound_.holds(result.gradient_norm));

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "configs/errors.hpp"
 #include "trainer/model.hpp"
 #include "trainer/optimizer/learning_rate.hpp"
 #include "trainer/parallel/agreement.hpp"
@@ -22,6 +23,9 @@ constexpr std::int64_t kSampleSide = 512;   // longest side of a picture, in pix
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
+
+/// Epoch of the batch before this one.
+std::int64_t epoch_before(Cursor next) { return next.batch == 0 ? next.epoch - 1 : next.epoch; }
 
 ImageShape shape_of(const ImageSource& source) {
   return {.channels = source.channels(), .height = source.height(), .width = source.width()};
@@ -94,16 +98,16 @@ Ending TrainingLoop::run() {
     const auto [stop, checkpoint] =
         agree(run_.control, {.stop = run_.stop_requested(), .checkpoint = saver_.news()});
     saver_.heed(checkpoint);
+    const bool last = number == total_steps_;
+    const bool logged = last || stop || due(number, run_.config.monitoring.log_every);
+    const auto bad = guard_.bad_steps(logged || may_save(number));
     timer_.stop();
     seconds_since_logged_ += seconds_since(start);
 
-    const bool last = number == total_steps_;
-    const bool logged = last || stop || due(number, run_.config.monitoring.log_every);
-    const auto bad = guard_.bad_steps(logged);
     auto seen = report(result, number, last_images_, logged);
     seen.skipped = static_cast<std::int64_t>(bad.size());
     for (auto* observer : run_.observers) observer->on_step(seen);
-    if (const auto* const offending = guard_.settle(bad)) {
+    if (const auto* const offending = settle(bad)) {
       roll_back(*offending);
       continue;
     }
@@ -111,6 +115,24 @@ Ending TrainingLoop::run() {
     if (stop && !last) return Ending::kStopped;
   }
   return Ending::kFinished;
+}
+
+bool TrainingLoop::may_save(std::int64_t number) const {
+  return due(number, run_.config.checkpoint.every_steps) ||
+         due(number, run_.config.evaluation.every_steps);
+}
+
+/// Where the run ends here, which all ranks know, what is being written is completed first.
+const BadStep* TrainingLoop::settle(const std::vector<BadStep>& bad) {
+  try {
+    return guard_.settle(bad);
+  } catch (const DivergedError&) {
+    saver_.finish();
+    throw;
+  } catch (const CommError&) {
+    saver_.finish();
+    throw;
+  }
 }
 
 /// Of the ranks that share images, one counts them.
@@ -137,8 +159,7 @@ StepReport TrainingLoop::report(const StepResult& result, std::int64_t number, s
                                 bool logged) {
   StepReport report;
   report.step = number;
-  const auto next = feed_.cursor();
-  report.epoch = next.batch == 0 ? next.epoch - 1 : next.epoch;
+  report.epoch = epoch_before(feed_.cursor());
   report.logged = logged;
   report.images = images;
   report.bytes_reduced = result.bytes_reduced;
@@ -195,8 +216,7 @@ void TrainingLoop::after_step(std::int64_t number, bool last, bool stop) {
   const auto& config = run_.config;
   const bool ends = last || stop;
   // Checkpoints follow; on a GPU this waits for the step.
-  if (ends || due(number, config.checkpoint.every_steps) ||
-      due(number, config.evaluation.every_steps)) {
+  if (ends || may_save(number)) {
     run_.state.progress.usual_norm = train_step_.bound().usual();
   }
   if (last || due(number, config.parallel.check_every)) check_replicas_agree(number);
@@ -249,7 +269,7 @@ void TrainingLoop::evaluate_and_keep_best(std::int64_t number) {
                       run_.config.evaluation.images, run_.control);
   }
   report.step = number;
-  report.epoch = (number - 1) / feed_.batches_per_epoch();
+  report.epoch = epoch_before(feed_.cursor());
   report.split = run_.held_out != nullptr ? "test" : "train";
   for (auto* observer : run_.observers) observer->on_eval(report);
   timer_.enter(Phase::kCheckpoint);
@@ -305,12 +325,34 @@ void TrainingLoop::make_samples(std::int64_t number) {
 void TrainingLoop::save_checkpoint(CheckpointSaver::When when) {
   timer_.enter(Phase::kCheckpoint);
   share_running_averages();
-  saver_.save(when);
+  if (weights_are_worth_saving(when)) saver_.save(when);
   timer_.stop();
+}
+
+/// Collective. A checkpoint of weights that are not finite would only keep a run from the good ones
+/// before it. False: the next step is bad, and what becomes of the run is decided there.
+bool TrainingLoop::weights_are_worth_saving(CheckpointSaver::When when) {
+  const auto& flat = run_.state.decoder.parameters().flat();
+  auto broken = at::isfinite(flat.detach()).all().logical_not().to(torch::kCPU, torch::kInt64);
+  run_.control.all_reduce_sum(broken);
+  const auto ranks = broken.item<std::int64_t>();
+  if (ranks == 0) return true;
+  if (when == CheckpointSaver::When::kBehind) return false;
+  const auto step = "at step " + std::to_string(run_.state.progress.step) + " the weights ";
+  if (ranks < run_.control.size()) {
+    throw CommError(step + "of " + std::to_string(ranks) +
+                    " ranks are not finite, those of the others are: restart from the last "
+                    "checkpoint, and suspect the memory or processor there");
+  }
+  throw DivergedError(step +
+                      "are not finite, and are not saved: resume from an earlier checkpoint with a "
+                      "lower optimizer.learning_rate, or set optimizer.clip_norm");
 }
 
 void TrainingLoop::check_replicas_agree(std::int64_t number) {
   if (run_.control.size() == 1) return;
+  timer_.enter(Phase::kCheckpoint);
+  saver_.finish();  // where replicas differ the run ends, and goes on from there
   timer_.enter(Phase::kWait);
   std::vector<torch::Tensor> state = {run_.state.decoder.parameters().flat(),
                                       run_.state.optimizer.first_moment(),

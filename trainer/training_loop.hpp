@@ -51,10 +51,13 @@ class TrainingLoop {
   [[nodiscard]] StepReport report(const StepResult& result, std::int64_t number,
                                   std::int64_t images, bool logged);
   void roll_back(const BadStep& bad);
+  [[nodiscard]] bool may_save(std::int64_t number) const;
+  [[nodiscard]] const BadStep* settle(const std::vector<BadStep>& bad);
   void after_step(std::int64_t number, bool last, bool stop);
   void evaluate_and_keep_best(std::int64_t number);
   void make_samples(std::int64_t number);
   void save_checkpoint(CheckpointSaver::When when);
+  [[nodiscard]] bool weights_are_worth_saving(CheckpointSaver::When when);
   void check_replicas_agree(std::int64_t number);
   void share_running_averages();
   void on_rank_zero(const std::function<void()>& work);

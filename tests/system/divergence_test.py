@@ -182,6 +182,16 @@ class Explosion(TrainingTest):
                               "the weights are not finite, which skipping updates cannot mend")
         self.assertEqual(len(sentences(training.errors)), 1)
 
+    def test_weights_that_are_not_finite_are_never_saved(self):
+        # An infinite rate in float32: the first update already leaves weights that are none.
+        for steps in (60, 1):
+            with self.subTest(steps=steps):
+                training = self.train(2, EXPLODING, {
+                    "optimizer.learning_rate": 1e39, "trainer.steps": steps, "checkpoint.every_steps": 1,
+                    "run.folder": f"run-{steps}"}, code=71)
+                self.assert_one_sentence(training.errors, "not finite")
+                self.assertEqual(list((self.folder / f"run-{steps}").glob("checkpoints/step-*")), [])
+
     def test_rollback_needs_checkpoints(self):
         training = self.train(1, TINY, DECODERS["siren"],
                               {"trainer.steps": 4, "trainer.on_nonfinite": "rollback"}, code=64)

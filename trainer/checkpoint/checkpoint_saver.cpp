@@ -46,6 +46,7 @@ void CheckpointSaver::save(When when) {
       copy_state(run_.state, std::move(family), snapshot_);
       writer_.begin(*saving_, [this] { write(snapshot_); });
     } else {
+      snapshot_ = {};  // no second copy beside it
       const auto view = view_of(run_.state, std::move(family));
       outcome_ = attempt_to_write(*saving_, [&] { write(view); });
     }
@@ -56,8 +57,9 @@ void CheckpointSaver::save(When when) {
 /// In the writer's thread, or with the training thread waiting.
 void CheckpointSaver::write(const StateSnapshot& snapshot) const {
   const auto path = write_checkpoint(run_.checkpoint_folder, snapshot, run_.origin);
-  if (snapshot.progress.best_step == snapshot.progress.step) mark_best(path);
+  // In this order a failure leaves the best as it was.
   remove_old_checkpoints(path, run_.config.checkpoint.keep);
+  if (snapshot.progress.best_step == snapshot.progress.step) mark_best(path);
 }
 
 void CheckpointSaver::finish() {
