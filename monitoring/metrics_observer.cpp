@@ -211,7 +211,10 @@ void MetricsObserver::on_checkpoint_failure(const CheckpointFailure&) {
   if (checkpoint_failures_ != nullptr) checkpoint_failures_->Increment();
 }
 
-void MetricsObserver::on_rollback(const RollbackReport&) { rollbacks_.Increment(); }
+void MetricsObserver::on_rollback(const RollbackReport&) {
+  rollbacks_.Increment();
+  steps_since_logged_ = 0;
+}
 
 void MetricsObserver::on_mend(const MendReport&) { mends_.Increment(); }
 

@@ -93,7 +93,8 @@ Json json_row(const EvalReport& report) {
 }
 
 /// Leaves in metrics.jsonl the whole rows up to `last_step` and makes metrics.csv of them.
-void keep_rows(const std::filesystem::path& run_folder, std::int64_t last_step) {
+/// @param undone rollbacks to `last_step` go too: a resume from that checkpoint undoes them.
+void keep_rows(const std::filesystem::path& run_folder, std::int64_t last_step, bool undone) {
   const auto json_path = run_folder / "metrics.jsonl";
   std::string before;
   if (std::filesystem::exists(json_path)) before = read_text_file(json_path);
@@ -106,6 +107,7 @@ void keep_rows(const std::filesystem::path& run_folder, std::int64_t last_step) 
     const auto row = Json::parse(line, nullptr, /*allow_exceptions=*/false);
     const bool whole = row.is_object() && row.contains("step") && row["step"].is_number_integer();
     if (!whole || row["step"].get<std::int64_t>() > last_step) continue;
+    if (undone && row.value("kind", "") == "rollback" && row["step"] == last_step) continue;
     kept += line + "\n";
     table += csv_row(row) + "\n";
   }
@@ -156,12 +158,12 @@ void RowFile::flush() {
 
 RunLog::RunLog(const std::filesystem::path& run_folder, std::int64_t resume_step)
     : run_folder_(run_folder) {
-  keep_up_to(resume_step);
+  keep_up_to(resume_step, /*undone=*/true);
 }
 
 /// Both files are written anew and opened for more.
-void RunLog::keep_up_to(std::int64_t step) {
-  keep_rows(run_folder_, step);
+void RunLog::keep_up_to(std::int64_t step, bool undone) {
+  keep_rows(run_folder_, step, undone);
   json_ = std::make_unique<RowFile>(run_folder_ / "metrics.jsonl");
   csv_ = std::make_unique<RowFile>(run_folder_ / "metrics.csv");
 }
@@ -180,7 +182,7 @@ void RunLog::on_eval(const EvalReport& report) {
 }
 
 void RunLog::on_rollback(const RollbackReport& report) {
-  keep_up_to(report.step);
+  keep_up_to(report.step, /*undone=*/false);
   const auto row = json_row(report);
   json_->append(row.dump());
   csv_->append(csv_row(row));

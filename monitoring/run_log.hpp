@@ -48,7 +48,7 @@ class RunLog final : public StepObserver {
   void flush() override;
 
  private:
-  void keep_up_to(std::int64_t step);
+  void keep_up_to(std::int64_t step, bool undone);
 
   std::filesystem::path run_folder_;
   std::unique_ptr<RowFile> json_;

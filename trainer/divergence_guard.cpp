@@ -47,7 +47,10 @@ void DivergenceGuard::pass_over(const BadStep& bad) const {
     run_.warn("step " + std::to_string(bad.step) + ": " + bad.in_words() +
               "; its update was skipped on all ranks");
   }
-  if (rank == 0) append_passed_over(passed_over_file(run_), passed_over_lines(bad));
+  if (rank == 0) {
+    append_passed_over(passed_over_file(run_.checkpoint_folder.parent_path()),
+                       passed_over_lines(bad));
+  }
 }
 
 RollbackReport DivergenceGuard::go_back(const BadStep& bad) {

@@ -4,9 +4,12 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <sstream>
+#include <utility>
 #include <vector>
 
 #include "configs/errors.hpp"
+#include "data/atomic_file.hpp"
 
 namespace gondola {
 namespace {
@@ -41,6 +44,10 @@ std::string lines_of(std::int64_t step, Cursor cursor, const std::vector<std::in
 
 }  // namespace
 
+std::filesystem::path passed_over_file(const std::filesystem::path& run_folder) {
+  return run_folder / "logs" / "passed_over.csv";
+}
+
 std::string passed_over_lines(const BadStep& bad) {
   return lines_of(bad.step, bad.cursor, bad.ids, [&](std::int64_t position) {
     const bool own = std::binary_search(bad.positions.begin(), bad.positions.end(), position);
@@ -61,6 +68,30 @@ void append_passed_over(const std::filesystem::path& file, const std::string& li
     throw IoError("cannot write '" + file.string() + "': " + std::strerror(errno) +
                   "; make room and resume");
   }
+}
+
+void keep_passed_over_before(const std::filesystem::path& file, Cursor cursor,
+                             std::int64_t batch_size) {
+  std::ifstream in(file);
+  if (!in) return;
+  const std::pair first{cursor.epoch, cursor.batch * batch_size};
+  std::string kept;
+  bool changed = false;
+  for (std::string line; std::getline(in, line);) {
+    std::int64_t step = 0, epoch = 0, position = 0, id = 0;
+    char comma = 0;
+    std::istringstream fields(line);
+    const bool whole = !in.eof() && (fields >> step >> comma >> epoch >> comma >> position >>
+                                     comma >> id >> comma);
+    const bool heading = kept.empty() && line.starts_with("step,");
+    if (heading || (whole && std::pair{epoch, position} < first)) {
+      kept += line + "\n";
+    } else {
+      changed = true;
+    }
+  }
+  if (!changed) return;
+  write_file_atomically(file, {reinterpret_cast<const std::uint8_t*>(kept.data()), kept.size()});
 }
 
 }  // namespace gondola

@@ -32,10 +32,6 @@ std::string newest_checkpoint(const TrainingRun& run) {
 
 }  // namespace
 
-fs::path passed_over_file(const TrainingRun& run) {
-  return run.checkpoint_folder.parent_path() / "logs" / "passed_over.csv";
-}
-
 /// On rank 0. @param first of the batches since the checkpoint.
 void Rollback::set_files_right(const BadStep& bad, Cursor first) const {
   const auto& progress = run_.state.progress;
@@ -46,7 +42,8 @@ void Rollback::set_files_right(const BadStep& bad, Cursor first) const {
     if (++cursor.batch == feed_.batches_per_epoch())
       cursor = {.epoch = cursor.epoch + 1, .batch = 0};
   }
-  append_passed_over(passed_over_file(run_), lines + passed_over_lines(bad));
+  append_passed_over(passed_over_file(run_.checkpoint_folder.parent_path()),
+                     lines + passed_over_lines(bad));
   set_later_aside(run_.checkpoint_folder, progress.step);
   mark_best_again(run_.checkpoint_folder, progress.best_step);
 }

@@ -33,7 +33,4 @@ class Rollback {
   Cursor last_cursor_{};
 };
 
-/// Where the images of a run are listed whose batches trained nothing.
-[[nodiscard]] std::filesystem::path passed_over_file(const TrainingRun& run);
-
 }  // namespace gondola

@@ -42,6 +42,7 @@
 #include "trainer/model.hpp"
 #include "trainer/parallel/make_communicator.hpp"
 #include "trainer/parallel/mpi_communicator.hpp"
+#include "trainer/passed_over.hpp"
 #include "trainer/training_loop.hpp"
 
 namespace gondola {
@@ -365,6 +366,8 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
     if (mpi.rank() == 0) {
       set_later_aside(folder.checkpoints(), trainee.progress.step);
       mark_best_again(folder.checkpoints(), trainee.progress.best_step);
+      keep_passed_over_before(passed_over_file(folder.path), trainee.progress.cursor,
+                              config.trainer.batch_size);
     }
   }
   if (mpi.rank() == 0) {

@@ -117,6 +117,10 @@ TEST_F(RunLogFiles, a_rollback_takes_the_rows_behind_the_checkpoint_along_and_le
   ASSERT_EQ(table.size(), 5u);
   EXPECT_TRUE(table[3].starts_with("rollback,20,,,84,,")) << table[3];
   EXPECT_TRUE(table[4].starts_with("train,30,")) << table[4];
+
+  // A kill, and a resume from the checkpoint that the rollback went to: its batches come again.
+  RunLog(folder(), 20).flush();
+  EXPECT_EQ(lines_of(read("metrics.jsonl")), (std::vector<std::string>{lines[0], lines[1]}));
 }
 
 TEST_F(RunLogFiles, steps_that_were_not_logged_leave_no_row) {
