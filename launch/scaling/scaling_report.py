@@ -22,9 +22,9 @@ figure { margin: 0; } .charts { display: grid; gap: 16px;
        grid-template-columns: repeat(auto-fit, minmax(300px, 1fr)); }
 svg { width: 100%; height: auto; } svg text { fill: var(--soft); font-size: 12px; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: 4px 10px; border-bottom: 1px solid var(--line); }
+th, td { text-align: right; white-space: nowrap; padding: 4px 10px; border-bottom: 1px solid var(--line); }
 th { font-weight: 500; }
-.key span { display: inline-block; width: 12px; height: 12px; margin: 0 4px 0 12px; }
+.key b { display: inline-block; font-weight: normal; } .key span { display: inline-block; width: 12px; height: 12px; margin: 0 4px 0 12px; }
 """
 
 
@@ -192,7 +192,7 @@ def section(mode, result, rows):
                     "communication (red). Bars: least and most of the repeats."),
              figure(phases.svg("seconds of a step by phase"),
                     "Seconds of a step by phase, on rank 0."), "</div>",
-             '<p class="key">' + "".join(f'<span style="background:{colour}"></span>{phase}'
+             '<p class="key">' + "".join(f'<b><span style="background:{colour}"></span>{phase}</b>'
                                          for phase, colour in zip(PHASES, COLOURS)) + "</p>",
              table(rows), model(result)]
     return "\n".join(parts)

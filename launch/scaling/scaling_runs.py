@@ -128,5 +128,7 @@ def losses_agree(run, reference):
     if not worst <= tolerance:
         raise Failed(DATA, f"the losses of runs of one global batch differ by {worst:.1e}, more than "
                            f"{tolerance:.0e} ({run.precision}): these runs do not train the same "
-                           "model, so their speeds say nothing")
+                           "model, so their speeds say nothing" +
+                     ("; where training is unstable rounding alone grows to that: --trainer.precision "
+                      "float64 after -- tells" if run.precision != "float64" else ""))
     return worst
