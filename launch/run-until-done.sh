@@ -23,6 +23,8 @@ USAGE
 launch=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=launch/restart_policy.sh
 . "$launch/restart_policy.sh"
+# shellcheck source=launch/wait_through_signals.sh
+. "$launch/wait_through_signals.sh"
 refuse() { echo "run-until-done: $*" >&2; exit 64; }
 
 mpirun_options=()
@@ -65,15 +67,7 @@ for ((start = 1; ; ++start)); do
     pid=$!
     set +m
     ! $asked || send TERM
-    # A trapped signal ends a wait early; a wait for what was waited for already says 127.
-    status=0 interrupted_before=false
-    while :; do
-        interrupted=false code=0
-        wait "$pid" || code=$?
-        $interrupted_before && ((code == 127)) || status=$code
-        $interrupted || break
-        interrupted_before=true
-    done
+    wait_through_signals "$pid"
     pid=''
     ! $asked || exit "$status"
     restart_wanted "$folder" "$status" || { restart_forget "$folder"; exit "$status"; }

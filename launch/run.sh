@@ -46,6 +46,8 @@ if "$mpirun" --version 2>/dev/null | grep -qE 'Open MPI|OpenRTE'; then
     [[ $(id -u) != 0 ]] || options=(--allow-run-as-root "${options[@]}")
 fi
 
+# shellcheck source=launch/wait_through_signals.sh
+. "$root/launch/wait_through_signals.sh"
 asked=false interrupted=false pid=''
 # shellcheck disable=SC2317  # called by the traps
 send() { [[ -z $pid ]] || kill "-$1" "$pid" 2>/dev/null || true; }
@@ -71,14 +73,5 @@ pid=$!
 set +m
 ! $asked || send USR1
 
-# A trapped signal ends a wait early; a wait for what was waited for already says 127.
-status=0 interrupted_before=false
-while :; do
-    interrupted=false code=0
-    wait "$pid" || code=$?
-    # 127 after a signal: the wait before it was over already and said the status.
-    $interrupted_before && ((code == 127)) || status=$code
-    $interrupted || break
-    interrupted_before=true
-done
+wait_through_signals "$pid"
 exit "$status"
