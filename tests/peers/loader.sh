@@ -42,23 +42,13 @@ done
     exit 66
 }
 
-environment=$folder/environment
-python=$environment/bin/python
-if [[ ! -f $environment/complete ]]; then
-    rm -rf "$environment"
-    mkdir -p "$folder"
-    python3 -m venv "$environment"
-    pip=("$environment/bin/pip" install --quiet --disable-pip-version-check)
-    setup_packages=$(echo "$root"/.venv/lib/python3*/site-packages)
-    if [[ -d $setup_packages/torch ]]; then
-        echo "$setup_packages" >"$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/setup.pth"
-    else
-        "${pip[@]}" torch==2.11.0
-    fi
+# shellcheck source=tests/peers/environment.sh
+. "$here/environment.sh"
+install_peers() {
     # Of what mosaicml-streaming asks for only what it imports: the rest are clients of cloud storage.
     "${pip[@]}" 'numpy<2.2' h5py webdataset grain array_record pillow tqdm requests psutil catalogue zstd Brotli \
         python-snappy 'xxhash<4' 'transformers<5'
     "${pip[@]}" --no-deps mosaicml-streaming torchvision==0.26.0
-    touch "$environment/complete"
-fi
-exec "$python" -B "$here/loader.py" --folder "$folder" --gondola "$gondola" "${arguments[@]}"
+}
+make_environment "$root" "$folder/environment"
+exec "$folder/environment/bin/python" -B "$here/loader.py" --folder "$folder" --gondola "$gondola" "${arguments[@]}"

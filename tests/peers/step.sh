@@ -40,20 +40,10 @@ done
     exit 66
 }
 
-environment=$folder/step
-python=$environment/bin/python
-if [[ ! -f $environment/complete ]]; then
-    rm -rf "$environment"
-    mkdir -p "$folder"
-    python3 -m venv "$environment"
-    pip=("$environment/bin/pip" install --quiet --disable-pip-version-check)
-    setup_packages=$(echo "$root"/.venv/lib/python3*/site-packages)
-    if [[ -d $setup_packages/torch ]]; then
-        echo "$setup_packages" >"$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/setup.pth"
-    else
-        "${pip[@]}" torch==2.11.0
-    fi
+# shellcheck source=tests/peers/environment.sh
+. "$here/environment.sh"
+install_peers() {
     "${pip[@]}" jax
-    touch "$environment/complete"
-fi
-exec "$python" -B "$here/step.py" --log "$folder/step.log" --gondola "$gondola" "${arguments[@]}"
+}
+make_environment "$root" "$folder/step"
+exec "$folder/step/bin/python" -B "$here/step.py" --log "$folder/step.log" --gondola "$gondola" "${arguments[@]}"
