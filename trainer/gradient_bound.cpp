@@ -16,8 +16,9 @@ GradientBound::GradientBound(double factor, torch::Device device)
       steps_(torch::zeros_like(mean_)) {}
 
 torch::Tensor GradientBound::holds(const torch::Tensor& norm) const {
-  if (factor_ == 0) return torch::ones({}, norm.options().dtype(torch::kBool));
-  return norm.le(mean_ * factor_).logical_or(steps_.lt(kFirstSteps).logical_and(norm.eq(norm)));
+  const auto finite = at::isfinite(norm);
+  if (factor_ == 0) return finite;
+  return finite.logical_and(norm.le(mean_ * factor_).logical_or(steps_.lt(kFirstSteps)));
 }
 
 void GradientBound::add(const torch::Tensor& norm, const torch::Tensor& good) {

@@ -10,14 +10,14 @@ namespace gondola {
 ///
 ///     g <= factor * m,      m <- m + (g - m) / min(n, 100)   at the n-th good step,
 ///
-/// and any g is for the first 20 good steps. Lives on the device and never synchronises; alike on
-/// all ranks, since the norms are.
+/// and any finite g is for the first 20 good steps. Lives on the device and never synchronises;
+/// alike on all ranks, since the norms are.
 class GradientBound {
  public:
-  /// @param factor 0: nothing is out of bounds, and nothing is remembered.
+  /// @param factor 0: whatever is finite is within bounds, and nothing is remembered.
   GradientBound(double factor, torch::Device device);
 
-  /// @param norm 0-dim. 0-dim bool; false for NaN where there is a bound.
+  /// @param norm 0-dim. 0-dim bool; false for what is not finite.
   [[nodiscard]] torch::Tensor holds(const torch::Tensor& norm) const;
   /// Takes the norm into account where `good` (0-dim bool).
   void add(const torch::Tensor& norm, const torch::Tensor& good);

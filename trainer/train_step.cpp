@@ -90,8 +90,7 @@ void TrainStep::update(StepResult& result, double learning_rate) {
     communicator_.broadcast(result.gradient_norm, 0);
   }
   // The reduced gradient is the same on all ranks, so they agree on skipping without asking.
-  const auto good =
-      at::isfinite(result.gradient_norm).logical_and(bound_.holds(result.gradient_norm));
+  const auto good = bound_.holds(result.gradient_norm);
   result.skipped = good.logical_not().to(torch::kFloat32);
   bound_.add(result.gradient_norm, good);
   if (config_.optimizer.clip_norm > 0) {

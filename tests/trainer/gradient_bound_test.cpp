@@ -22,6 +22,7 @@ TEST(GradientBound, without_a_factor_everything_is_within_it) {
   GradientBound bound(0, torch::kCPU);
   for (int i = 0; i < 50; ++i) EXPECT_TRUE(good(bound, 1));
   EXPECT_TRUE(good(bound, 1e30));
+  EXPECT_FALSE(good(bound, std::numeric_limits<double>::infinity()));
   EXPECT_EQ(bound.usual().steps, 0);
 }
 
@@ -51,6 +52,7 @@ TEST(GradientBound, what_is_not_a_number_is_never_within_it) {
   GradientBound bound(10, torch::kCPU);
   const auto nan = std::numeric_limits<double>::quiet_NaN();
   EXPECT_FALSE(good(bound, nan));
+  EXPECT_FALSE(good(bound, std::numeric_limits<double>::infinity()));
   for (int i = 0; i < 20; ++i) EXPECT_TRUE(good(bound, 1));
   EXPECT_FALSE(good(bound, nan));
   EXPECT_EQ(bound.usual().mean, 1);
