@@ -139,7 +139,7 @@ class UserPathTest(TrainingTest):
             self.assertGreater(size["bus_bytes_per_second"], 0)
         self.assertIn("mpirun -n 2", gondola("bench", "allreduce").stderr)
 
-    def test_memory_of_a_step_does_not_grow_with_the_batch_of_pixels(self):
+    def test_memory_of_a_step_stays_below_one_layer_of_one_image(self):
         lines = self.do("bench", "memory", "--model.hidden", 32, "--model.layers", 2,
                         "--trainer.batch_size", 2).splitlines()
         sizes = [json.loads(line) for line in lines]
