@@ -165,6 +165,7 @@ StepReport TrainingLoop::report(const StepResult& result, std::int64_t number, s
   report.bytes_reduced = result.bytes_reduced;
   if (!logged) return report;
 
+  const auto start = std::chrono::steady_clock::now();
   const auto steps = static_cast<double>(number - last_logged_step_);
   report.phase_seconds = timer_.take();
   for (auto& seconds : report.phase_seconds) seconds /= steps;
@@ -175,7 +176,9 @@ StepReport TrainingLoop::report(const StepResult& result, std::int64_t number, s
   for (const auto& [name, sum] : result.parts) own.push_back(sum.view({1}));
   const auto by_rank = phases_by_rank(report.phase_seconds, run_.control);
   auto sums = torch::cat({torch::cat(own).to(torch::kCPU), by_rank.view({-1})});
+  timer_.enter(Phase::kWait);
   run_.control.all_reduce_sum(sums);
+  timer_.stop();
   const auto batch = static_cast<double>(run_.config.trainer.batch_size);
   report.loss = sums[0].item<double>() / batch;
   report.inner_loss = sums[1].item<double>() / batch;
@@ -195,7 +198,7 @@ StepReport TrainingLoop::report(const StepResult& result, std::int64_t number, s
   report.step_seconds = seconds_since_logged_ / steps;
   report.images_per_second = batch / report.step_seconds;
   last_logged_step_ = number;
-  seconds_since_logged_ = 0;
+  seconds_since_logged_ = seconds_since(start);
   return report;
 }
 

@@ -44,10 +44,15 @@ one_node=(--nodes=1 --ntasks-per-node=2)
 submit mid_checkpoint "${one_node[@]}" -- "${same_run[@]}" --checkpoint.every_steps 1 --data.ledger=mid_checkpoint.csv
 wait_until 60 has_rows "$run" 12 || fail "no steps after a minute"
 partial() { compgen -G "$run/checkpoints/.step-*.partial" >/dev/null; }
-kill_in_checkpoint() { # whole seconds would miss it
-    local tries
+# The ranks are halted first, so that what was seen being written still is when they are killed.
+kill_in_checkpoint() {
+    local ranks tries
+    mapfile -t ranks < <(pgrep -f "^$GONDOLA train .*--run.folder mid_checkpoint")
     for ((tries = 0; tries < 20000; ++tries)); do
-        ! partial || { pkill -KILL -f "^$GONDOLA train .*--run.folder mid_checkpoint"; return; }
+        partial || continue
+        kill -STOP "${ranks[@]}" || return 1
+        if partial; then kill -KILL "${ranks[@]}"; return; fi
+        kill -CONT "${ranks[@]}"
     done
     return 1
 }
