@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "configs/errors.hpp"
+#include "monitoring/bounded_server.hpp"
 #include "monitoring/live_page.hpp"
 #include "monitoring/live_run.hpp"
 #include "monitoring/run_name.hpp"
@@ -22,8 +23,6 @@
 namespace gondola {
 
 namespace {
-
-constexpr std::size_t kThreads = 4;
 
 /// Takes as long for any text of that length.
 bool same(const std::string& given, const std::string& wanted) {
@@ -58,21 +57,22 @@ std::string reachable_host(const std::string& bind) {
   return name.data();
 }
 
-/// One request a connection and short waits: with few threads, a client that lingers must not keep
-/// out the others.
-void configure_connections(httplib::Server& server) {
-  server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };  // the server owns it
-  server.set_keep_alive_max_count(1);
-  server.set_keep_alive_timeout(1);
-  server.set_read_timeout(std::chrono::seconds(1));
-  server.set_write_timeout(std::chrono::seconds(1));
-  server.set_payload_max_length(4096);
-  // The library's default shares a port between processes (SO_REUSEPORT): a taken port would go
-  // unnoticed.
+/// The library's default shares a port between processes (SO_REUSEPORT): a taken port would go
+/// unnoticed.
+void demand_a_port_of_its_own(httplib::Server& server) {
   server.set_socket_options([](socket_t socket) {
     const int yes = 1;
     ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
   });
+}
+
+/// Only reading is served. @return whether `response` is the answer.
+bool refuse_other_methods(const httplib::Request& request, httplib::Response& response) {
+  if (request.method == "GET" || request.method == "HEAD") return false;
+  response.status = 405;
+  response.set_header("Allow", "GET, HEAD");
+  response.set_content("only GET and HEAD are served\n", "text/plain");
+  return true;
 }
 
 }  // namespace
@@ -81,21 +81,24 @@ MetricsEndpoint::MetricsEndpoint(const EndpointOptions& options,
                                  std::shared_ptr<const prometheus::Collectable> metrics,
                                  std::function<HealthStatus()> health,
                                  std::shared_ptr<const LiveRun> live)
-    : server_(std::make_unique<httplib::Server>()), host_(reachable_host(options.bind)) {
-  configure_connections(*server_);
-  server_->set_pre_routing_handler(
-      [token = options.token, page = live != nullptr](const httplib::Request& request,
-                                                      httplib::Response& response) {
-        if (authorized(request, token)) return httplib::Server::HandlerResponse::Unhandled;
-        if (page && request.path == "/") {
-          answer_sign_in(response);
-          return httplib::Server::HandlerResponse::Handled;
-        }
-        response.status = 401;
-        response.set_header("WWW-Authenticate", "Bearer");
-        response.set_content("a bearer token is needed\n", "text/plain");
-        return httplib::Server::HandlerResponse::Handled;
-      });
+    : server_(std::make_unique<BoundedServer>()), host_(reachable_host(options.bind)) {
+  demand_a_port_of_its_own(*server_);
+  server_->set_pre_routing_handler([token = options.token, page = live != nullptr](
+                                       const httplib::Request& request,
+                                       httplib::Response& response) {
+    if (authorized(request, token)) {
+      return refuse_other_methods(request, response) ? httplib::Server::HandlerResponse::Handled
+                                                     : httplib::Server::HandlerResponse::Unhandled;
+    }
+    if (page && request.path == "/") {
+      answer_sign_in(response);
+      return httplib::Server::HandlerResponse::Handled;
+    }
+    response.status = 401;
+    response.set_header("WWW-Authenticate", "Bearer");
+    response.set_content("a bearer token is needed\n", "text/plain");
+    return httplib::Server::HandlerResponse::Handled;
+  });
   if (live) serve_live_page(*server_, std::move(live));
   server_->Get("/metrics", [metrics = std::move(metrics)](const httplib::Request&,
                                                           httplib::Response& response) {

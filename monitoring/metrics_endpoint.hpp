@@ -10,12 +10,9 @@
 #include <thread>
 #include <vector>
 
-namespace httplib {
-class Server;
-}
-
 namespace gondola {
 
+class BoundedServer;
 class LiveRun;
 
 /// What /healthz answers: one rank's view of itself.
@@ -36,8 +33,9 @@ struct EndpointOptions {
 
 /// Serves GET /metrics (Prometheus text format) and GET /healthz (JSON: rank, step, sequence,
 /// inside, seconds_inside, status) from threads of its own, and on rank 0 the live page (`/`). A
-/// browser may give the token of `/` as `/?token=...`, of the other paths by header alone. The
-/// destructor stops it within about a second.
+/// browser may give the token of `/` as `/?token=...`, of the other paths by header alone. Clients
+/// that are slow or many keep nobody out (BoundedServer). The destructor stops it within about a
+/// second.
 class MetricsEndpoint {
  public:
   /// `metrics` is collected at each scrape, `health` called at each /healthz: both from the
@@ -58,7 +56,7 @@ class MetricsEndpoint {
   [[nodiscard]] const std::string& host() const noexcept { return host_; }
 
  private:
-  std::unique_ptr<httplib::Server> server_;
+  std::unique_ptr<BoundedServer> server_;
   int port_ = 0;
   std::string host_;
   std::thread thread_;
