@@ -9,6 +9,7 @@ import sys
 import time
 import unittest
 
+from processes import wait_for
 from training import (DECODERS, TINY, TrainingTest, checkpoints, gondola, last_step, losses, saw,
                       sentences)
 
@@ -32,12 +33,6 @@ def failures_logged(run):
 
 
 class CheckpointAsyncTest(TrainingTest):
-    def wait_until(self, holds):
-        last = time.monotonic() + 60
-        while not holds():
-            self.assertLess(time.monotonic(), last)
-            time.sleep(0.0005)
-
     def fill_disk_of_checkpoints(self, run):
         """From now on the checkpoints of a run are on a disk of their own without room for one."""
         mount(run / "checkpoints", "-o", "size=8k")
@@ -50,25 +45,33 @@ class CheckpointAsyncTest(TrainingTest):
         return data[8 + int.from_bytes(data[:8], "little"):]  # the header names the checkpoint
 
     def test_steps_go_on_while_a_slow_disk_takes_a_checkpoint(self):
-        os.environ["LD_PRELOAD"] = os.environ["GONDOLA_SLOW_SYNC"]
-        self.addCleanup(os.environ.pop, "LD_PRELOAD")
+        hold = self.folder / "hold"
+        hold.touch()
+        for name, value in (("LD_PRELOAD", os.environ["GONDOLA_HELD_SYNC"]),
+                            ("GONDOLA_TEST_HOLD_SYNC", str(hold))):
+            os.environ[name] = value
+            self.addCleanup(os.environ.pop, name)
         training = self.start(2, OPTIONS, ENDLESS, {"checkpoint.every_steps": 60})
-        training.wait_for_step(1)
-        self.wait_until(lambda: checkpoints(training.run))
-        first, seen = checkpoints(training.run)[0].name, last_step(training.run)
-        self.assertEqual(first, "step-00000060")
-        self.assertGreater(seen, 75)
+        training.wait_for_step(90)
+        self.assertEqual(checkpoints(training.run), [])
+        self.assertEqual(len(unfinished(training.run)), 1)
+        self.assertIn("step-00000060", unfinished(training.run)[0])
+        hold.unlink()
+        wait_for(lambda: checkpoints(training.run), "the checkpoint of step 60")
 
-        # While the second is written the ranks are asked to stop.
-        self.wait_until(lambda: unfinished(training.run))
+        # While a later one is written the ranks are asked to stop.
+        hold.touch()
+        wait_for(lambda: unfinished(training.run), "another checkpoint is begun")
         training.signal(1, signal.SIGUSR1)
+        time.sleep(0.5)  # the stop may also come when the disk is ready again: the end is the same
+        hold.unlink()
         self.assertEqual(training.end()[0], 75, training.errors)
         stopped = last_step(training.run)
         self.assertEqual(checkpoints(training.run)[-1].name, f"step-{stopped:08}")
         self.assertEqual(len(checkpoints(training.run)), 2)
         self.assertEqual(unfinished(training.run), [])
-        saw(f"when the checkpoint of step 60 was complete, step {seen} was done; stopped with 75 after "
-            f"the checkpoint of step {stopped}")
+        saw(f"30 steps were made while the checkpoint of step 60 was held; stopped with 75 after the "
+            f"checkpoint of step {stopped}")
 
     def test_a_run_that_waits_for_its_checkpoints_trains_the_same_and_keeps_the_same(self):
         ends = []
@@ -86,10 +89,10 @@ class CheckpointAsyncTest(TrainingTest):
         training.wait_for_step(30)
         run = training.run
         self.fill_disk_of_checkpoints(run)
-        self.wait_until(lambda: failures_logged(run) >= 3)
+        wait_for(lambda: failures_logged(run) >= 3, "three failures")
         self.assertEqual(checkpoints(run), [])
         mount(run / "checkpoints", "-o", "remount,size=64m")
-        self.wait_until(lambda: checkpoints(run))
+        wait_for(lambda: checkpoints(run), "a good checkpoint")
         training.signal(0, signal.SIGUSR1)
         self.assertEqual(training.end()[0], 75, training.errors)
         said = sentences(training.errors)

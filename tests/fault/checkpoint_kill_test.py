@@ -7,6 +7,7 @@ import signal
 import time
 import unittest
 
+from processes import go_on, halt, wait_for
 from training import DECODERS, TINY, TrainingTest, checkpoints, digest, last_step, losses, saw
 
 KILLS = int(os.environ["GONDOLA_KILLS"])
@@ -23,20 +24,28 @@ def unfinished(run):
 
 
 class CheckpointKillTest(TrainingTest):
-    def wait_for_writing(self, run):
-        last = time.monotonic() + 60
-        while not unfinished(run):
-            self.assertLess(time.monotonic(), last)
-            time.sleep(0.0005)
+    def halted_in_writing(self, training):
+        """Whether a checkpoint is still being written when the processes stand still."""
+        if not unfinished(training.run):
+            return False
+        halt(training.pids.values())
+        if unfinished(training.run):
+            return True
+        go_on(training.pids.values())
+        return False
 
     def kill_one(self, number, earlier_step):
         """Kills a rank, mostly the one that writes; returns the step to go on from, and whether the
-        write was cut off."""
+        write was cut off.  The first kill is sure to meet a write, the others may."""
         training = self.start(2, OPTIONS, ENDLESS)
         training.wait_for_step(earlier_step + 3)  # whose row says that earlier_step + 1 is complete
-        self.wait_for_writing(training.run)
-        time.sleep(LONGEST_DELAY * random.random() if number > 0 else 0)
+        if number == 0:
+            wait_for(lambda: self.halted_in_writing(training), "a checkpoint is written", every=0.0005)
+        else:
+            wait_for(lambda: unfinished(training.run), "a checkpoint is written", every=0.0005)
+            time.sleep(LONGEST_DELAY * random.random())
         training.signal(0 if number % 4 != 3 else 1, signal.SIGKILL)
+        go_on(training.pids.values())
         self.assertEqual(training.end()[0], 137, training.errors)
         self.assertEqual(training.survivors(), [])
         if earlier_step > 0:

@@ -4,7 +4,7 @@
 /// those of the same name in libtorch, MPI and the C library, and call them.  Steps are counted by
 /// calls of the optimiser.  From the environment, with the prefix GONDOLA_TEST_FAULT_:
 ///
-///   RANK    the rank that is harmed
+///   RANK    the rank that is harmed; all: every one
 ///   POINT   read | inner | gradient | all_reduce | optimizer | weights | evaluation | write | sync
 ///   STEP    being computed at that point; 0: at any
 ///   FILE    read, write, sync: text that the file's path contains
@@ -54,7 +54,7 @@ struct Fault {
 
   Fault() {
     const char* const rank = std::getenv("OMPI_COMM_WORLD_RANK");
-    mine = rank != nullptr && setting("RANK") == rank;
+    mine = rank != nullptr && (setting("RANK") == rank || setting("RANK") == "all");
   }
   [[nodiscard]] bool lasts() const { return what == "delay" || what == "ENOSPC" || what == "EIO"; }
 };

@@ -7,14 +7,16 @@ import signal
 import subprocess
 import time
 import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
 
+from processes import PATIENCE, is_running, send
 from training import DECODERS, PROGRAM, TINY, flags, gondola, losses, rows, write_idx
-from world import MPIEXEC
+from world import MPIEXEC, SLACK
 
 RANKS = 4
-TIMEOUT = 4  # parallel.timeout_seconds
+# Of the rows in which a rank stays away; in the others it is held for as long as its fault takes.
+TIMEOUT = 4  # seconds
+SHORT = {"parallel.timeout_seconds": TIMEOUT}
 # What the contract gives beyond the timeout (C7).
 GRACE = 10
 # Epochs of 8 steps.  The gradient is large enough for an all-reduce of two halves, and the inner
@@ -23,21 +25,11 @@ OPTIONS = {**TINY, **DECODERS["siren"], "model.hidden": 100, "latent.path": "dou
            "optimizer.learning_rate": 1e-4, "trainer.steps": 22, "run.resume": "auto",
            "data.path": "images.h5", "data.cache": "none", "data.reader_threads": 0,
            "data.ledger": "ledger.csv", "parallel.device": "cpu",
-           "parallel.timeout_seconds": TIMEOUT, "checkpoint.every_steps": 5, "checkpoint.keep": 9,
+           "parallel.timeout_seconds": PATIENCE, "checkpoint.every_steps": 5, "checkpoint.keep": 9,
            "evaluation.every_steps": 10}
 STEPS = OPTIONS["trainer.steps"]
 TOLERANCE = 1e-10  # of losses in float64 (C1)
 SOURCE = Path(os.environ["GONDOLA_SOURCE_DIR"])
-
-
-@dataclass(frozen=True)
-class Point:
-    """Where fault_point.cpp harms a rank, and how."""
-    point: str
-    rank: int = 0
-    step: int = 13
-    do: str = "hold"
-    file: str = ""
 
 
 class FaultyRun:
@@ -55,8 +47,7 @@ class FaultyRun:
         self.seen = ""  # by other programs meanwhile
         self.arguments = flags({"run.folder": "run"}, OPTIONS, options or {})
         arguments = ["train", *self.arguments]
-        exported = [word for name, value in self._variables(point).items()
-                    for word in ("-x", f"{name}={value}")]
+        exported = point.exported(self.mark) if point else []
         if through_script:
             command = [SOURCE / "launch/run.sh", "-n", str(ranks), "--oversubscribe", *exported,
                        "--", *arguments]
@@ -67,22 +58,14 @@ class FaultyRun:
             list(map(str, command)), cwd=folder, env={**os.environ, "GONDOLA": PROGRAM},
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace")
 
-    def _variables(self, point):
-        if point is None:
-            return {}
-        settings = {"RANK": point.rank, "POINT": point.point, "STEP": point.step, "DO": point.do,
-                    "FILE": point.file, "MARK": self.mark}
-        return {"LD_PRELOAD": os.environ["GONDOLA_FAULT_POINT"],
-                **{f"GONDOLA_TEST_FAULT_{name}": value for name, value in settings.items()}}
-
-    def wait_for(self, happened, what, timeout=60):
+    def wait_for(self, happened, what, timeout=PATIENCE):
         last = time.monotonic() + timeout
         looked = 0.0
         while not happened():
             if time.monotonic() > looked + 0.5:  # what dies at once is known by then
                 self.look()
                 looked = time.monotonic()
-            if self.process.poll() is not None:
+            if self.process.poll() is not None and not happened():
                 self.end(timeout=10)
                 raise RuntimeError(f"ended with {self.process.returncode} before {what}:\n"
                                    + self.output[-2000:] + self.errors[-2000:])
@@ -94,6 +77,10 @@ class FaultyRun:
         """Returns when the harm is done or the rank is held; all processes are known then."""
         self.wait_for(self.mark.exists, "the rank came to the point of its fault")
         self.look()
+
+    def wait_for_checkpoint(self):
+        """Returns when none is being written."""
+        self.wait_for(lambda: not list(self.run.glob("checkpoints/.step-*")), "a checkpoint is whole")
 
     def release(self):
         self.mark.unlink()
@@ -118,7 +105,7 @@ class FaultyRun:
     def endpoint(self, path, rank=0):
         targets = json.loads((self.run / "prometheus/targets.json").read_text())
         address = next(t["targets"][0] for t in targets if t["labels"]["rank"] == str(rank))
-        with urllib.request.urlopen(f"http://{address}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://{address}{path}", timeout=PATIENCE) as answer:
             return answer.read().decode()
 
     def end(self, timeout):
@@ -134,7 +121,7 @@ class FaultyRun:
         self.errors += errors
         return code
 
-    def left_behind(self, within=3.0):
+    def left_behind(self, within=SLACK):
         """Processes and shared memory of the run that are still there after some seconds."""
         last = time.monotonic() + within
         while True:
@@ -147,11 +134,7 @@ class FaultyRun:
             time.sleep(0.05)
 
     def kill(self):
-        for pid in {*self.pids.values(), *processes_in(self.folder)}:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        send(signal.SIGKILL, {*self.pids.values(), *processes_in(self.folder)})
         if self.process.poll() is None:
             self.process.kill()
 
@@ -177,13 +160,6 @@ def rank_of(pid):
         return None
     prefix = b"OMPI_COMM_WORLD_RANK="
     return next((int(v[len(prefix):]) for v in variables if v.startswith(prefix)), None)
-
-
-def is_running(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def processes_in(folder):
@@ -226,12 +202,12 @@ class Place:
 
     def reference(self, options):
         """The folder of a run of these options that nothing happened to."""
-        key = tuple(sorted(options.items()))
+        key = tuple(sorted((options | SHORT).items()))  # of no account where nothing happens
         if key not in self.undisturbed:
             folder = self.new(f"undisturbed-{len(self.undisturbed)}")
             run = FaultyRun(folder, options=options)
             try:
-                if run.end(timeout=120) != 0:
+                if run.end(timeout=PATIENCE) != 0:
                     raise RuntimeError("the undisturbed run failed:\n" + run.errors)
             finally:
                 run.close()

@@ -103,7 +103,7 @@ def resume(row, place, folder):
     row.before_resume(folder)
     run = FaultyRun(folder, ranks=row.resume, options=row.options)
     try:
-        code = run.end(timeout=120)
+        code = run.end(timeout=PATIENCE)
     finally:
         run.close()
     if code != row.resume_code:
@@ -201,5 +201,6 @@ if __name__ == "__main__":
     from faulty_run import STEPS, FaultyRun, Place, differences
     from matrix_files import file_rows
     from matrix_ranks import rank_rows
+    from processes import PATIENCE
 
     sys.exit(main())

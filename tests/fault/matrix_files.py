@@ -9,17 +9,20 @@ import subprocess
 import time
 from pathlib import Path
 
-from faulty_run import OPTIONS, Point
-from matrix_row import HELD, NEXT_CHECKPOINT, Row, at, needs_mounts
-from training import checkpoints, flags, gondola
+from faulty_run import OPTIONS
+from matrix_row import HELD, NEXT_CHECKPOINT, Row, at, needs_mounts, stop
+from processes import halt, send
+from training import Point, checkpoints, flags, gondola
 
 
 def storage():
     def checkpoints_removed(run):
+        run.wait_for_checkpoint()
         shutil.rmtree(run.run / "checkpoints")
         run.release()
 
     def checkpoints_read_only(run):
+        run.wait_for_checkpoint()
         path = run.run / "checkpoints"
         subprocess.run(["mount", "--bind", path, path], check=True)
         subprocess.run(["mount", "-o", "remount,bind,ro", path], check=True)
@@ -114,13 +117,12 @@ def damaged_checkpoints():
     for damage in (truncated, flipped, empty):
         yield Row(f"checkpoint-{damage.__name__}", f"newest checkpoint {damage.__name__}", "resume",
                   75, "stopped on request", Point("inner", step=15),
-                  lambda run: (run.signal(0, signal.SIGUSR1), run.release()),
-                  before_resume=damage, resume=3,
+                  stop([0], signal.SIGUSR1), before_resume=damage, resume=3,
                   resume_said="gondola: passed over: .*step-00000015")
     yield Row("checkpoint-foreign", "newest checkpoint of another model", "resume", 75,
               "stopped on request", Point("inner", step=15),
-              lambda run: (run.signal(0, signal.SIGUSR1), run.release()), before_resume=foreign,
-              resume_code=64, resume_said="gondola: .*model.hidden")
+              stop([0], signal.SIGUSR1), before_resume=foreign, resume_code=64,
+              resume_said="gondola: .*model.hidden")
 
 
 def jobs():
@@ -132,8 +134,8 @@ def jobs():
         run.release()
 
     def everything(run):
-        for pid in (run.process.pid, *run.pids.values()):
-            os.kill(pid, signal.SIGKILL)
+        halt(run.pids.values())  # or those that see the others die end by themselves
+        send(signal.SIGKILL, [run.process.pid, *run.pids.values()])
 
     yield Row("two-jobs", "a second job in the run folder", "inner pass", 0,
               "run folder 'run' is in use by process", HELD, second_job, resume=None, within=60)
@@ -143,6 +145,7 @@ def jobs():
 
 def limits():
     def no_more_files(run):
+        run.wait_for_checkpoint()
         number = len(os.listdir(f"/proc/{run.pids[0]}/fd"))
         resource.prlimit(run.pids[0], resource.RLIMIT_NOFILE, (number, number))
         run.release()

@@ -4,7 +4,11 @@ import os
 from dataclasses import dataclass, field, replace
 from typing import Callable, Optional
 
-from faulty_run import GRACE, STEPS, Point
+from faulty_run import GRACE, STEPS
+from processes import deliver
+from processes import send as send_to
+from training import Point
+from world import SLACK
 
 NEXT_CHECKPOINT = ".step-00000015"  # of a rank that is held in step 13, while it is written
 HELD = Point("inner")  # where nothing but the fault matters
@@ -17,7 +21,6 @@ PHASES = {
     "evaluation": Point("evaluation", step=21),  # after 20 updates
     "checkpoint": Point("sync", step=0, file=NEXT_CHECKPOINT),
 }
-SLACK = 3  # seconds, on top of the contract
 
 
 @dataclass
@@ -62,6 +65,16 @@ def at(phase, rank):
 
 def send(rank, number):
     return lambda run: run.signal(rank, number)
+
+
+def stop(ranks, number, times=1):
+    """The ranks have got the signal, so many times, when a rank that is held goes on."""
+    def act(run):
+        pids = [run.pids[rank] for rank in ranks]
+        for _ in range(times):
+            deliver(number, pids, lambda: send_to(number, pids))
+        run.release()
+    return act
 
 
 def needs_mounts():

@@ -5,10 +5,12 @@ import signal
 import unittest
 
 from training import DECODERS, TINY, TrainingTest, gondola, saw, write_idx
+from world import SLACK
 
 TIMEOUT = 5  # seconds that a collective may take
 OPTIONS = {**TINY, **DECODERS["siren"], "trainer.steps": 1000000,
            "parallel.timeout_seconds": TIMEOUT}
+WITHIN = TIMEOUT + 10 + SLACK  # the end of all ranks
 
 
 class PeerTest(TrainingTest):
@@ -18,17 +20,17 @@ class PeerTest(TrainingTest):
         self.assertEqual(sorted(training.pids), [0, 1, 2, 3])
         return training
 
-    def expect(self, training, code, within):
+    def expect(self, training, code):
         returned, seconds = training.end()
         self.assertEqual(returned, code, training.errors)
-        self.assertLess(seconds, within)
+        self.assertLess(seconds, WITHIN)
         self.assertEqual(training.survivors(), [])
         return seconds
 
     def test_a_killed_rank_ends_all_with_137(self):
         training = self.start_training()
         training.signal(2, signal.SIGKILL)
-        seconds = self.expect(training, 137, within=TIMEOUT + 10)
+        seconds = self.expect(training, 137)
         self.assertIn("rank 2", training.errors)  # mpirun says it
         saw(f"killed: 137 after {seconds:.1f} s")
 
@@ -37,7 +39,7 @@ class PeerTest(TrainingTest):
             with self.subTest(stopped=stopped):
                 training = self.start_training(run=f"stopped-{stopped}")
                 training.signal(stopped, signal.SIGSTOP)
-                seconds = self.expect(training, 76, within=TIMEOUT + 10)
+                seconds = self.expect(training, 76)
                 said = self.assert_one_sentence(training.errors,
                                                 f"rank {stopped} does not answer")
                 saw(f"stopped: 76 after {seconds:.1f} s: {said}")
@@ -58,7 +60,7 @@ class PeerTest(TrainingTest):
             last = file.read().find(images[191])
             self.assertGreater(last, 0)
             file.truncate(last)
-        seconds = self.expect(training, 65, within=TIMEOUT + 10)
+        seconds = self.expect(training, 65)
         said = self.assert_one_sentence(training.errors, "gondola: rank 3: ", "a.h5")
         saw(f"cut dataset: 65 after {seconds:.1f} s: {said}")
 

@@ -9,6 +9,7 @@ import time
 import unittest
 from collections import Counter
 
+from processes import wait_for
 from training import (DECODERS, TINY, TrainingTest, checkpoints, digest, last_step, losses, ranks_of,
                       saw)
 
@@ -27,12 +28,6 @@ EARLY = 0.3
 
 
 class SoakTest(TrainingTest):
-    def wait_for(self, happened):
-        last = time.monotonic() + 60
-        while not happened():
-            self.assertLess(time.monotonic(), last)
-            time.sleep(0.005)
-
     def targets_written(self):
         """When: after the rows of steps that are made again were dropped."""
         path = self.folder / "run/prometheus/targets.json"
@@ -42,10 +37,10 @@ class SoakTest(TrainingTest):
         """Waits for a moment in the start or in the training; returns once there are processes."""
         if random.random() < EARLY:
             time.sleep(random.uniform(0.2, 3.0))
-            self.wait_for(lambda: len(ranks_of(training.process.pid)) == RANKS)
+            wait_for(lambda: len(ranks_of(training.process.pid)) == RANKS, "all ranks are started")
             training.pids = ranks_of(training.process.pid)
             return
-        self.wait_for(lambda: self.targets_written() != written)
+        wait_for(lambda: self.targets_written() != written, "the targets are written")
         training.wait_for_step(before + 1)
         time.sleep(random.uniform(0.0, 0.1))
 

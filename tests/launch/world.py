@@ -6,7 +6,11 @@ import signal
 import subprocess
 import time
 
+from processes import PATIENCE, is_running, send
+
 MPIEXEC = [os.environ["GONDOLA_MPIEXEC"], *os.environ["GONDOLA_MPIEXEC_FLAGS"].split()]
+# Seconds on top of those of a contract: the machine may have much else to do.
+SLACK = 20
 
 
 class World:
@@ -29,12 +33,11 @@ class World:
             self.output += line
             if found := re.match(r"rank (\d+) .* pid (\d+) ", line):
                 self.pids[int(found[1])] = int(found[2])
-        time.sleep(0.5)  # some steps
 
     def signal(self, rank, number):
         os.kill(self.pids[rank], number)
 
-    def end(self, timeout=60):
+    def end(self, timeout=PATIENCE):
         """Waits for mpirun; returns its exit code and the seconds that took."""
         start = time.monotonic()
         try:
@@ -49,19 +52,15 @@ class World:
         """What the program itself said on standard error."""
         return [line for line in self.errors.splitlines() if line.startswith("gondola: ")]
 
-    def survivors(self, within=5.0):
+    def survivors(self, within=SLACK):
         """Ranks whose process is still there after some seconds."""
         last = time.monotonic() + within
-        while alive := [r for r, pid in self.pids.items() if os.path.exists(f"/proc/{pid}")]:
+        while alive := [r for r, pid in self.pids.items() if is_running(pid)]:
             if time.monotonic() > last:
                 break
             time.sleep(0.05)
         return alive
 
     def kill(self):
-        for pid in [*self.pids.values(), self.process.pid]:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        send(signal.SIGKILL, [*self.pids.values(), self.process.pid])
         self.process.wait()

@@ -2,10 +2,9 @@
 not, from any cache, and after a stop; with the spread of the estimate in the metrics."""
 
 import math
-import signal
 import unittest
 
-from training import DECODERS, TINY, TrainingTest, rows, saw, write_idx, gondola
+from training import DECODERS, TINY, Point, TrainingTest, gondola, rows, saw, write_idx
 
 STEPS = 40
 EVERY = 10
@@ -55,9 +54,8 @@ class CoordinatesTest(TrainingTest):
     def test_a_resumed_run_draws_what_it_would_have_drawn(self):
         reference = self.train(2, OPTIONS, DRAWN, folder=self.folder / "undisturbed").run
         folder = self.folder / "stopped"
-        training = self.start(2, OPTIONS, DRAWN, folder=folder)
-        training.wait_for_step(5)
-        training.process.send_signal(signal.SIGUSR1)
+        training = self.start(2, OPTIONS, DRAWN, folder=folder, point=Point("optimizer", step=5))
+        training.stop_at_point()
         self.assertEqual(training.end()[0], 75, training.errors)
         run = self.train(4, OPTIONS, DRAWN,
                          {"run.resume": "auto", "parallel.coordinate_ranks": 2}, folder=folder).run

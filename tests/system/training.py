@@ -5,13 +5,15 @@ import json
 import math
 import os
 import re
+import signal
 import struct
 import subprocess
 import tempfile
-import time
 import unittest
+from dataclasses import dataclass
 from pathlib import Path
 
+from processes import PATIENCE, deliver, wait_for
 from world import World
 
 PROGRAM = os.environ["GONDOLA_PROGRAM"]
@@ -45,7 +47,7 @@ def flags(*options):
     return [word for name, value in merged.items() for word in (f"--{name}", str(value))]
 
 
-def gondola(*arguments, folder=None, environment=None, timeout=120):
+def gondola(*arguments, folder=None, environment=None, timeout=PATIENCE):
     """The program on one rank, without mpirun."""
     return subprocess.run([PROGRAM, *map(str, arguments)], cwd=folder, capture_output=True,
                           text=True, errors="replace", timeout=timeout,
@@ -57,27 +59,58 @@ def sentences(errors):
     return [line for line in errors.splitlines() if line.startswith("gondola: ")]
 
 
+@dataclass(frozen=True)
+class Point:
+    """Where tests/fault/fault_point.cpp harms a rank, and how."""
+    point: str
+    rank: int | str = 0  # or "all"
+    step: int = 13
+    do: str = "hold"
+    file: str = ""
+
+    def exported(self, mark):
+        """Options of mpirun; the file `mark` says that the rank came to the point."""
+        settings = {"RANK": self.rank, "POINT": self.point, "STEP": self.step, "DO": self.do,
+                    "FILE": self.file, "MARK": mark}
+        variables = {"LD_PRELOAD": os.environ["GONDOLA_FAULT_POINT"],
+                     **{f"GONDOLA_TEST_FAULT_{name}": value for name, value in settings.items()}}
+        return [word for name, value in variables.items() for word in ("-x", f"{name}={value}")]
+
+
 class Training(World):
     """`gondola train` under mpirun in a folder; its run folder is `run` there.
 
     The run folder's name is relative, so that runs in different places have the same config."""
 
-    def __init__(self, folder, ranks, *options, run="run"):
+    def __init__(self, folder, ranks, *options, run="run", point=None):
         self.run = Path(folder) / run
-        super().__init__(ranks, "-wdir", str(folder), PROGRAM, "train",
-                         *flags({"run.folder": run}, *options))
+        self.mark = Path(folder) / "mark"
+        super().__init__(ranks, "-wdir", str(folder), *(point.exported(self.mark) if point else ()),
+                         PROGRAM, "train", *flags({"run.folder": run}, *options))
 
-    def wait_for_step(self, step, timeout=60):
-        """Returns once the metrics have a row of this step, and finds the ranks' processes."""
-        last = time.monotonic() + timeout
-        while last_step(self.run) < step:
-            if self.process.poll() is not None:
-                raise RuntimeError(f"ended with {self.process.returncode} before step {step}:\n"
+    def _wait_for(self, happened, what):
+        def happened_or_ended():
+            if happened():
+                return True
+            if self.process.poll() is not None and not happened():
+                raise RuntimeError(f"ended with {self.process.returncode} before {what}:\n"
                                    + self.process.stderr.read())
-            if time.monotonic() > last:
-                raise RuntimeError(f"has not come to step {step} in {timeout} seconds")
-            time.sleep(0.002)
+            return False
+
+        wait_for(happened_or_ended, what)
         self.pids = ranks_of(self.process.pid)
+
+    def wait_for_step(self, step):
+        """Returns once the metrics have a row of this step, and finds the ranks' processes."""
+        self._wait_for(lambda: last_step(self.run) >= step, f"step {step}")
+
+    def stop_at_point(self):
+        """Asks a run that was started with a point that holds a rank to stop, by USR1 to mpirun
+        when the rank is there: the step is the same on any machine."""
+        self._wait_for(self.mark.exists, "a rank was held")
+        deliver(signal.SIGUSR1, self.pids.values(),
+                lambda: self.process.send_signal(signal.SIGUSR1))
+        self.mark.unlink()
 
 
 def write_idx(folder, train, test, height=28, width=28):
@@ -165,7 +198,7 @@ class TrainingTest(unittest.TestCase):
     def train(self, ranks, *options, folder=None, code=0, **kwargs):
         """A run from start to end."""
         training = self.start(ranks, *options, folder=folder, **kwargs)
-        returned, training.seconds = training.end(timeout=180)
+        returned, training.seconds = training.end()
         self.assertEqual(returned, code, training.output + training.errors)
         return training
 

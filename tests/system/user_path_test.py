@@ -4,12 +4,13 @@ import json
 import os
 import re
 import signal
+import statistics
 import subprocess
-import time
 import unittest
 
-from training import (DECODERS, PROGRAM, TINY, TrainingTest, checkpoints, flags, gondola, losses,
-                      rows, saw, write_idx)
+from processes import PATIENCE, wait_for
+from training import (DECODERS, PROGRAM, TINY, TrainingTest, checkpoints, flags, gondola, last_step,
+                      losses, rows, saw, write_idx)
 from world import World
 
 RUN_SH = os.path.join(os.environ["GONDOLA_SOURCE_DIR"], "launch/run.sh")
@@ -78,13 +79,15 @@ class UserPathTest(TrainingTest):
 
     def check_rows(self, run):
         self.assert_every_step_once(run, 24)
+        shares = []  # of a step's time, in its phases
         for row in rows(run):
             self.assertEqual(TRAIN_ROW - row.keys(), set())
             self.assertEqual(set(row["phase_seconds"]), PHASES)
             named = sum(seconds for phase, seconds in row["phase_seconds"].items()
                         if phase not in ("eval", "checkpoint"))
-            self.assertLessEqual(named, row["step_seconds"] * 1.05 + 0.001)
-            self.assertGreaterEqual(named, row["step_seconds"] * 0.5)
+            shares.append(named / row["step_seconds"])
+        # Of one step it may be anything, where another process gets the core between two phases.
+        self.assertTrue(0.5 < statistics.median(shares) <= 1.05, shares)
         self.assertEqual([row["epoch"] for row in rows(run)], [i // 8 for i in range(24)])
         evaluations = rows(run, "eval")
         self.assertEqual([row["step"] for row in evaluations], [10, 20, 24])
@@ -184,13 +187,9 @@ class UserPathTest(TrainingTest):
                 cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                 env={**os.environ, "GONDOLA": PROGRAM}, start_new_session=True)
             self.addCleanup(lambda group=run.pid, run=run: self.end_group(group, run))
-            last = time.monotonic() + 60
-            while not (folder / "run/metrics.jsonl").exists() or len(rows(folder / "run")) < 5:
-                self.assertIsNone(run.poll())
-                self.assertLess(time.monotonic(), last)
-                time.sleep(0.05)
+            wait_for(lambda: run.poll() is not None or last_step(folder / "run") >= 5, "step 5")
             run.send_signal(number)
-            output, errors = run.communicate(timeout=60)
+            output, errors = run.communicate(timeout=PATIENCE)
             self.assertEqual(run.returncode, 75, errors)
             stopped = re.search(r"stopped on request after step (\d+)", output)
             self.assertTrue(stopped, output)
