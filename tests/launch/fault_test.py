@@ -6,6 +6,7 @@ import signal
 import subprocess
 import unittest
 
+from processes import PATIENCE
 from world import SLACK, World
 
 PROGRAM = os.environ["GONDOLA_FAULT_PROGRAM"]
@@ -101,7 +102,7 @@ class FaultTest(unittest.TestCase):
         for task in (0, 1):
             environment = {**os.environ, "SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": str(task)}
             ended = subprocess.run([PROGRAM, "3", "no-endpoints", "run"], env=environment,
-                                   capture_output=True, text=True, timeout=60)
+                                   capture_output=True, text=True, timeout=PATIENCE)
             self.assertEqual(ended.returncode, 69, ended.stderr)
             self.assertEqual("srun --mpi=pmix" in ended.stderr, task == 0, ended.stderr)
 

@@ -4,13 +4,14 @@ import os
 import subprocess
 import unittest
 
+from processes import PATIENCE
 from world import World
 
 PROGRAM = os.environ["GONDOLA_PROGRAM"]
 
 
 def gondola(*arguments):
-    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=60)
+    return subprocess.run([PROGRAM, *arguments], capture_output=True, text=True, timeout=PATIENCE)
 
 
 def commands():

@@ -8,6 +8,7 @@ import subprocess
 import unittest
 from pathlib import Path
 
+from processes import PATIENCE
 from training import PROGRAM, TrainingTest, gondola, write_idx
 
 SCRIPT = Path(os.environ["GONDOLA_SOURCE_DIR"]) / "launch/experiments/run.sh"
@@ -30,7 +31,7 @@ class ExperimentTest(TrainingTest):
             [SCRIPT, name, "--datasets", self.folder, "--output", self.output, "--seeds", "0",
              "--scale", "0.002", *words, "--", "--latent.search_steps", "3", "--parallel.threads",
              "1", "--model.filters", "2"],
-            capture_output=True, text=True, timeout=240, env={**os.environ, "GONDOLA": PROGRAM})
+            capture_output=True, text=True, timeout=5 * PATIENCE, env={**os.environ, "GONDOLA": PROGRAM})
 
     def test_a_table_is_made_once_and_goes_on_where_it_was(self):
         first = self.run_table()

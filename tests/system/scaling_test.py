@@ -10,6 +10,8 @@ import unittest
 from pathlib import Path
 from types import SimpleNamespace
 
+from processes import PATIENCE
+
 ROOT = Path(os.environ["GONDOLA_SOURCE_DIR"])
 SCALING = ROOT / "launch/scaling/gondola-scaling"
 sys.dont_write_bytecode = True
@@ -80,7 +82,7 @@ class ScalingTest(unittest.TestCase):
         ended = subprocess.run(
             [SCALING, "--output", self.folder / "scaling", "--gondola",
              os.environ["GONDOLA_PROGRAM"], "--launcher", LAUNCHER, *map(str, arguments), "--",
-             *options], capture_output=True, text=True, timeout=300)
+             *options], capture_output=True, text=True, timeout=5 * PATIENCE)
         self.assertEqual(ended.returncode, code, ended.stdout + ended.stderr)
         return SimpleNamespace(out=ended.stdout, said=ended.stderr.strip())
 
