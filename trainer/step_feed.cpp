@@ -5,10 +5,13 @@
 namespace gondola {
 namespace {
 
-/// What the step computes with on a CPU, the readers make; other devices and types convert bytes.
-PixelForm pixel_form(const torch::Tensor& parameters, const DeviceCache* cache) {
+/// What the step computes with on a CPU, the readers make; other devices and types convert bytes,
+/// and some objectives do it in parts.
+PixelForm pixel_form(const TrainingState& state, const DeviceCache* cache) {
+  const auto& parameters = state.decoder.parameters().flat();
   const bool as_values = parameters.device().is_cpu() &&
-                         parameters.scalar_type() == torch::kFloat32 && cache == nullptr;
+                         parameters.scalar_type() == torch::kFloat32 && cache == nullptr &&
+                         !state.objective.takes_bytes();
   return as_values ? PixelForm::kValues : PixelForm::kBytes;
 }
 
@@ -38,7 +41,7 @@ LoaderOptions loader_options(const TrainingRun& run, const DeviceCache* cache,
           .world = control.size() / sharers,
           .reader_threads = config.data.reader_threads,
           .prefetch_batches = config.data.prefetch_batches,
-          .pixels = pixel_form(run.state.decoder.parameters().flat(), cache),
+          .pixels = pixel_form(run.state, cache),
           .pick = pixel_pick(run, draws),
           .node_ranks = run.node_ranks};
 }

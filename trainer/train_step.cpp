@@ -32,8 +32,10 @@ TrainStep::TrainStep(const RunConfig& config, TrainedState state, Communicator& 
       reducer_(communicator),
       bound_(config.trainer.outlier_factor, state.decoder.parameters().flat().device()) {}
 
-/// u8 or float32 pixels on any device -> values in [0, 1] like the parameters.
-torch::Tensor TrainStep::values_of(const torch::Tensor& pixels) const {
+/// u8 or float32 pixels on any device -> what the objective takes: values in [0, 1] like the
+/// parameters, or the bytes as they are.
+torch::Tensor TrainStep::taken(const torch::Tensor& pixels) const {
+  if (state_.objective.takes_bytes() && !pixels.is_floating_point()) return pixels;
   const auto& flat = state_.decoder.parameters().flat();
   const auto dtype = flat.scalar_type();
   return pixels.is_floating_point() ? pixels.to(flat.device(), dtype)
@@ -111,8 +113,8 @@ ObjectiveBatch TrainStep::batch_of(const StepInput& input, const StepView& view)
   const auto device = state_.decoder.parameters().flat().device();
   const auto on_device = view.pixels.to(device, /*non_blocking=*/true);
   ObjectiveBatch batch;
-  batch.images = values_of(on_device);
-  if (view.target_pixels.defined()) batch.targets = values_of(view.target_pixels);
+  batch.images = taken(on_device);
+  if (view.target_pixels.defined()) batch.targets = taken(view.target_pixels);
   if (input.labels.defined()) batch.labels = input.labels.to(device, /*non_blocking=*/true);
   batch.global_images = batch_norm_images(view.pixels.size(0));
   if (state_.decoder.couples_images(Normalisation::kBatch)) {

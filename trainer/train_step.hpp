@@ -75,7 +75,7 @@ class TrainStep {
  private:
   [[nodiscard]] torch::Tensor batch_mean(const torch::Tensor& pixels);
   [[nodiscard]] std::int64_t batch_norm_images(std::int64_t own) const;
-  [[nodiscard]] torch::Tensor values_of(const torch::Tensor& pixels) const;
+  [[nodiscard]] torch::Tensor taken(const torch::Tensor& pixels) const;
   [[nodiscard]] ObjectiveBatch batch_of(const StepInput& input, const StepView& view);
   void make_gradient(const StepInput& input, const StepView& view, std::int64_t step,
                      StepResult& result);

@@ -189,6 +189,42 @@ INSTANTIATE_TEST_SUITE_P(TrainStep, EachDecoder,
                            return kind.param == DecoderKind::kSiren ? "siren" : "conv";
                          });
 
+/// What is set beside the defaults of a latent section.
+struct LatentCase {
+  const char* name;
+  std::int64_t steps = 1;
+  bool detach = false;
+  double origin_stddev = 0;
+  LatentPath path = LatentPath::kAuto;
+};
+
+TEST(TrainStep, pixels_as_bytes_and_as_values_give_the_same_step) {
+  const LatentCase cases[] = {{.name = "shared origin"},
+                              {.name = "detached", .detach = true},
+                              {.name = "three steps", .steps = 3},
+                              {.name = "noise at the origin", .origin_stddev = 0.1},
+                              {.name = "autograd", .path = LatentPath::kDoubleBackward}};
+  for (const auto& latent : cases) {
+    SCOPED_TRACE(latent.name);
+    auto config = config_for(DecoderKind::kSiren);
+    config.trainer.precision = Precision::kFloat32;
+    config.latent.steps = latent.steps;
+    config.latent.detach = latent.detach;
+    config.latent.origin_stddev = latent.origin_stddev;
+    config.latent.path = latent.path;
+    Trainee of_bytes(config, shape_for(DecoderKind::kSiren), MPI_COMM_WORLD);
+    Trainee of_values(config, shape_for(DecoderKind::kSiren), MPI_COMM_WORLD);
+    ASSERT_TRUE(of_bytes.model.objective->takes_bytes());
+    for (std::int64_t number = 1; number <= 3; ++number) {
+      const auto batch = batch_of(DecoderKind::kSiren, number);
+      const auto actual = of_bytes.step(batch, number);
+      const auto expected = of_values.step(batch.to(torch::kFloat32).div_(255), number);
+      EXPECT_TRUE(actual.sums.equal(expected.sums)) << actual.sums << expected.sums;
+    }
+    EXPECT_TRUE(of_bytes.weights().equal(of_values.weights()));
+  }
+}
+
 TEST(TrainStep, local_batch_norm_uses_the_statistics_of_each_rank) {
   const auto kind = DecoderKind::kConv;
   Trainee local(config_for(kind, BatchNormMode::kLocal), shape_for(kind), MPI_COMM_WORLD);

@@ -202,6 +202,31 @@ auto read_state(const fs::path& path, Read read) {
   }
 }
 
+/// What /cursor says, which no other program than this one may have written.
+RunProgress progress_of(hid_t file, const fs::path& path) {
+  const auto cursor = hdf5::open_group(file, "cursor");
+  const auto count = [&](const std::string& name) {
+    constexpr std::int64_t kMost = std::int64_t{1}
+                                   << 40;  // far from where sums and products overflow
+    const auto value = hdf5::read_i64_attribute(cursor.get(), name);
+    if (value < 0 || value > kMost) {
+      throw CheckpointError("checkpoint '" + path.string() + "' has " + std::to_string(value) +
+                            " as " + name + " of its cursor where 0 to " + std::to_string(kMost) +
+                            " are possible; resume from another one");
+    }
+    return value;
+  };
+  RunProgress progress{.step = count("step"),
+                       .cursor = {.epoch = count("epoch"), .batch = count("batch")},
+                       .best_loss = hdf5::read_f64_attribute(cursor.get(), "best_loss"),
+                       .best_step = count("best_step")};
+  if (hdf5::has_attribute(cursor.get(), "usual_norm")) {  // older checkpoints have none
+    progress.usual_norm = {.mean = hdf5::read_f64_attribute(cursor.get(), "usual_norm"),
+                           .steps = count("usual_norm_steps")};
+  }
+  return progress;
+}
+
 }  // namespace
 
 fs::path write_checkpoint(const fs::path& folder, const StateSnapshot& state,
@@ -255,6 +280,10 @@ CheckpointOrigin read_origin(const fs::path& path) {
   });
 }
 
+RunProgress read_progress(const fs::path& path) {
+  return read_state(path, [&](hid_t file) { return progress_of(file, path); });
+}
+
 void read_model(const fs::path& path, Decoder& decoder, torch::Tensor* mean_image,
                 Weights weights) {
   read_state(path, [&](hid_t file) {
@@ -286,18 +315,7 @@ void read_checkpoint(const fs::path& path, TrainingState& state) {
       return read_whole_tensor(group.get(), name, path);
     });
 
-    const auto cursor = hdf5::open_group(file, "cursor");
-    state.progress.step = hdf5::read_i64_attribute(cursor.get(), "step");
-    state.progress.cursor.epoch = hdf5::read_i64_attribute(cursor.get(), "epoch");
-    state.progress.cursor.batch = hdf5::read_i64_attribute(cursor.get(), "batch");
-    state.progress.best_loss = hdf5::read_f64_attribute(cursor.get(), "best_loss");
-    state.progress.best_step = hdf5::read_i64_attribute(cursor.get(), "best_step");
-    state.progress.usual_norm = {};
-    if (hdf5::has_attribute(cursor.get(), "usual_norm")) {  // older checkpoints have none
-      state.progress.usual_norm = {
-          .mean = hdf5::read_f64_attribute(cursor.get(), "usual_norm"),
-          .steps = hdf5::read_i64_attribute(cursor.get(), "usual_norm_steps")};
-    }
+    state.progress = progress_of(file, path);
   });
 }
 

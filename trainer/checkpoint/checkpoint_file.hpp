@@ -31,6 +31,9 @@ void verify_checkpoint(const std::filesystem::path& path);
 /// What the checkpoint says about its run. REQUIRES a verified checkpoint. @throws CheckpointError
 [[nodiscard]] CheckpointOrigin read_origin(const std::filesystem::path& path);
 
+/// How far the run was. REQUIRES a verified checkpoint. @throws CheckpointError
+[[nodiscard]] RunProgress read_progress(const std::filesystem::path& path);
+
 /// Restores everything, in place. @throws CheckpointError where it is of another model or damaged:
 /// then the state is not to be used.
 void read_checkpoint(const std::filesystem::path& path, TrainingState& state);

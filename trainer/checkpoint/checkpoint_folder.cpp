@@ -6,6 +6,7 @@
 
 #include "configs/errors.hpp"
 #include "trainer/checkpoint/checkpoint_file.hpp"
+#include "trainer/checkpoint/checkpoint_trial.hpp"
 
 namespace gondola {
 namespace {
@@ -114,7 +115,10 @@ void remove_old_checkpoints(const fs::path& newest, std::int64_t keep) {
   }
 }
 
-fs::path checkpoint_named(const fs::path& path) {
+namespace {
+
+/// As checkpoint_named(), by its hash alone.
+fs::path whole_checkpoint_of(const fs::path& path) {
   if (!fs::exists(path))
     throw MissingInputError("checkpoint or run folder '" + path.string() + "' does not exist");
   if (!fs::is_directory(path / "checkpoints")) {
@@ -137,6 +141,14 @@ fs::path checkpoint_named(const fs::path& path) {
   if (newest.skipped.empty())
     throw MissingInputError("run folder '" + path.string() + "' holds no checkpoint yet");
   throw CheckpointError(newest.skipped.front());
+}
+
+}  // namespace
+
+fs::path checkpoint_named(const fs::path& path) {
+  const auto checkpoint = whole_checkpoint_of(path);
+  try_to_read(checkpoint);
+  return checkpoint;
 }
 
 }  // namespace gondola

@@ -41,7 +41,8 @@ void set_later_aside(const std::filesystem::path& folder, std::int64_t step);
 void remove_old_checkpoints(const std::filesystem::path& newest, std::int64_t keep);
 
 /// The checkpoint that a user means by `path`: a checkpoint folder, or a run folder, of which the
-/// best or else the newest is taken. Verified. @throws MissingInputError, CheckpointError
+/// best or else the newest is taken. Verified and read on trial (try_to_read). @throws
+/// MissingInputError, CheckpointError
 [[nodiscard]] std::filesystem::path checkpoint_named(const std::filesystem::path& path);
 
 }  // namespace gondola

@@ -58,12 +58,16 @@ class Decoder {
 
   /// The squared error of what latents decode to, summed over everything but the batch, times the
   /// weight of the coordinates: [B]. A decoder may make it in less memory than the images take.
-  /// images [B, C, H, W], or as values_at() takes them.
+  /// images [B, C, H, W], or as values_at() takes them, and u8 where takes_bytes().
   [[nodiscard]] virtual torch::Tensor squared_error(const torch::Tensor& latents,
                                                     const torch::Tensor& images, const Pass& pass) {
     return (decode(latents, pass) - values_in(images, pass)).square().flatten(1).sum(1) *
            weight_in(pass);
   }
+
+  /// Whether squared_error() and gradient_at_origin() take u8 pixels for values, which are these
+  /// divided by 255, and convert them part by part: a batch then never lies in memory as values.
+  [[nodiscard]] virtual bool takes_bytes() const { return false; }
 
   /// Shape of one latent: {k} or {k, s, s}.
   [[nodiscard]] virtual std::vector<std::int64_t> latent_shape() const = 0;

@@ -39,6 +39,7 @@ class SirenDecoder final : public Decoder {
   [[nodiscard]] torch::Tensor squared_error(const torch::Tensor& latents,
                                             const torch::Tensor& images, const Pass& pass) override;
   [[nodiscard]] std::vector<std::int64_t> latent_shape() const override { return {latent_size_}; }
+  [[nodiscard]] bool takes_bytes() const override { return fused_; }
   [[nodiscard]] bool couples_images(Normalisation) const override { return false; }
   [[nodiscard]] bool shares_origin(Normalisation) const override { return true; }
   /// With F0 = F(c, 0) and D = d F / d (first pre-activation), both of the coordinates alone:

@@ -5,9 +5,9 @@
 #include <utility>
 #include <vector>
 
+#include "trainer/decoders/pixel_target.hpp"
 #include "trainer/decoders/siren_origin.hpp"
 #include "trainer/decoders/siren_plain.hpp"
-#include "trainer/decoders/siren_target.hpp"
 #include "trainer/decoders/siren_tiles.hpp"
 
 namespace gondola {

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "trainer/decoders/siren_target.hpp"
+#include "trainer/decoders/pixel_target.hpp"
 #include "trainer/kernels/parallel_tasks.hpp"
 #include "trainer/kernels/sine_loops.hpp"
 

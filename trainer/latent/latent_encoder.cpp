@@ -57,7 +57,7 @@ Encoding LatentEncoder::encode(Decoder& decoder, const EncoderInput& input, Grap
 torch::Tensor zero_origin(const Decoder& decoder, const torch::Tensor& images) {
   auto shape = decoder.latent_shape();
   shape.insert(shape.begin(), images.size(0));
-  return torch::zeros(shape, images.options());
+  return torch::zeros(shape, decoder.parameters().flat().options().requires_grad(false));
 }
 
 double published_scale(DecoderKind decoder, std::int64_t batch_size, std::int64_t channels,

@@ -1,5 +1,6 @@
 #include "trainer/latent/reconstruction_loss.hpp"
 
+#include "trainer/decoders/pixel_target.hpp"
 #include "trainer/objectives/squared_error.hpp"
 #include "trainer/parallel/differentiable_sum.hpp"
 
@@ -15,11 +16,11 @@ ReconstructionLoss::ReconstructionLoss(Decoder& decoder, const torch::Tensor& im
       pass_(pass),
       // Coupled images are exact on any number of ranks only so.
       share_origin_(decoder.couples_images(pass.normalisation) ||
-                    (share_origin && decoder.shares_origin(pass.normalisation))),
-      target_(values_in(images, pass)) {}
+                    (share_origin && decoder.shares_origin(pass.normalisation))) {}
 
 torch::Tensor ReconstructionLoss::per_image(const torch::Tensor& z) const {
-  return squared_error_per_image(decoder_.decode(z, pass_), target_) * weight_in(pass_);
+  const auto target = values_of(values_in(images_, pass_), z.scalar_type());
+  return squared_error_per_image(decoder_.decode(z, pass_), target) * weight_in(pass_);
 }
 
 std::optional<OriginGradient> ReconstructionLoss::at_origin() const {

@@ -10,9 +10,9 @@ namespace gondola {
 /// times the weight of the coordinates.
 class ReconstructionLoss final : public InnerLoss {
  public:
-  /// @param images [B, C, H, W], or as values_at() takes them. @param mean_image [1, C, H, W] of
-  /// the batch, where its images are coupled. @param share_origin take the decoder's closed form
-  /// where it has one. All of it outlives this.
+  /// @param images [B, C, H, W], or as values_at() takes them, values or u8 pixels. @param
+  /// mean_image [1, C, H, W] of the batch, where its images are coupled. @param share_origin take
+  /// the decoder's closed form where it has one. All of it outlives this.
   ReconstructionLoss(Decoder& decoder, const torch::Tensor& images, const torch::Tensor& mean_image,
                      std::int64_t global_images, const Pass& pass, bool share_origin);
 
@@ -27,7 +27,6 @@ class ReconstructionLoss final : public InnerLoss {
   std::int64_t global_images_;
   const Pass& pass_;
   bool share_origin_;
-  torch::Tensor target_;  ///< The images at the pass's coordinates.
 };
 
 }  // namespace gondola

@@ -18,7 +18,7 @@ namespace gondola {
 /// 0), C channels, H x W pixels.
 struct ObjectiveBatch {
   torch::Tensor images;      ///< [B, C, H, W] in [0, 1], the dtype of the parameters; or, in a
-                             ///< training step, as values_at() takes them.
+                             ///< training step, as values_at() takes them, u8 where takes_bytes().
   torch::Tensor targets;     ///< The other modality, [B, C', H', W']; translation only.
   torch::Tensor labels;      ///< [B] int64; families that learn classes only.
   torch::Tensor mean_image;  ///< [1, C, H, W]: mean of the global batch, or of the training set;
@@ -64,6 +64,8 @@ class Objective {
   /// not wanted.
   [[nodiscard]] virtual Losses losses(const ObjectiveBatch& batch, const Passes& passes,
                                       PhaseTimer* timer) = 0;
+  /// Whether losses() takes u8 pixels for images and targets, as Decoder::takes_bytes() has them.
+  [[nodiscard]] virtual bool takes_bytes() const { return false; }
   /// What the sum of Losses::outer over the global batch is multiplied with.
   [[nodiscard]] virtual double scale() const = 0;
 

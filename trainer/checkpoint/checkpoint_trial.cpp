@@ -1,0 +1,56 @@
+#include "trainer/checkpoint/checkpoint_trial.hpp"
+
+#include <string>
+#include <vector>
+
+#include "configs/errors.hpp"
+#include "data/hdf5_handle.hpp"
+#include "data/helper_process.hpp"
+#include "trainer/checkpoint/checkpoint_file.hpp"
+
+namespace gondola {
+namespace {
+
+void read_numbers(hid_t group, const std::string& name) {
+  const auto dataset = hdf5::open_dataset(group, name);
+  const auto info = hdf5::describe_dataset(dataset.get(), name);
+  if (info.type_class != H5T_FLOAT) return;
+  const auto type = info.type_bytes == sizeof(double) ? H5T_NATIVE_DOUBLE : H5T_NATIVE_FLOAT;
+  std::vector<double> values(static_cast<std::size_t>(info.values));
+  hdf5::read_raw_dataset(dataset.get(), name, type, values.data(), info.values);
+}
+
+/// The numbers below a group, which itself may lie in one.
+void read_group(hid_t parent, const std::string& name, int depth = 0) {
+  constexpr int kMostDepth = 3;
+  const auto group = hdf5::open_group(parent, name);
+  for (const auto& each : hdf5::link_names(group.get())) {
+    const hdf5::Handle object(H5Oopen(group.get(), each.c_str(), H5P_DEFAULT), H5Oclose);
+    const auto type = object ? H5Iget_type(object.get()) : H5I_BADID;
+    if (type == H5I_DATASET) read_numbers(group.get(), each);
+    if (type == H5I_GROUP && depth < kMostDepth) read_group(group.get(), each, depth + 1);
+  }
+}
+
+}  // namespace
+
+void try_to_read(const std::filesystem::path& checkpoint) {
+  HelperProcess helper([&](ProcessLink& link) {
+    (void)link.get<char>();
+    (void)read_origin(checkpoint);
+    (void)read_progress(checkpoint);
+    read_group(hdf5::open_file((checkpoint / "state.h5").string()).get(), "/");
+    HelperProcess::begin_answer(link);
+    link.put('r');
+  });
+  const auto name = "checkpoint '" + checkpoint.string() + "'";
+  try {
+    helper.answer(
+        name, [](ProcessLink& link) { link.put('r'); },
+        [](ProcessLink& link) { (void)link.get<char>(); });
+  } catch (const DataError& error) {
+    throw CheckpointError(error.what());
+  }
+}
+
+}  // namespace gondola
