@@ -8,6 +8,7 @@
 #include "configs/errors.hpp"
 #include "configs/option_text.hpp"
 #include "configs/validate_config.hpp"
+#include "data/image_source.hpp"
 #include "launch/benches/allreduce_bench.hpp"
 #include "launch/benches/checkpoint_bench.hpp"
 #include "launch/benches/coordinates_bench.hpp"
@@ -27,7 +28,8 @@ constexpr const char* kHelp =
     "What to measure:\n"
     "  step    one JSON object a line, for the siren (1x28x28) and the conv decoder (1x32x32), or "
     "for the one that\n"
-    "          --model.decoder names: images/s, seconds by phase, sgemm rate, and "
+    "          --model.decoder names, on noise of that size or of the size of --data.path's images "
+    "(synthetic:64x1x64x64): images/s, seconds by phase, sgemm rate, and "
     "ratio_to_double_backward: how many times\n"
     "          faster than plain libtorch modules with torch::optim::Adam, alternated in one "
     "process; the same in\n"
@@ -85,6 +87,16 @@ bool is_given(std::span<const std::string> options, const std::string& name) {
 
 using ModelBench = std::string (*)(const RunConfig&, const ImageShape&);
 
+/// Of the images of --data.path, or of those that the published figures are for.
+ImageShape bench_shape(const RunConfig& config, bool conv) {
+  if (config.data.path.empty()) {
+    const std::int64_t side = conv ? 32 : 28;
+    return {.channels = 1, .height = side, .width = side};
+  }
+  const auto source = open_source(config.data.path, Split::kTrain, CacheKind::kNone);
+  return {.channels = source->channels(), .height = source->height(), .width = source->width()};
+}
+
 /// Of both decoders, or of the one that is named.
 void bench_models(const RunConfig& config, std::span<const std::string> options, ModelBench bench) {
   const bool one_decoder = is_given(options, "--model.decoder");
@@ -95,8 +107,7 @@ void bench_models(const RunConfig& config, std::span<const std::string> options,
     const bool conv = decoder == DecoderKind::kConv;
     if (!one_decoder)
       measured.model.activation = conv ? ActivationKind::kElu : ActivationKind::kSin;
-    const std::int64_t side = conv ? 32 : 28;
-    print_line(bench(measured, {.channels = 1, .height = side, .width = side}));
+    print_line(bench(measured, bench_shape(config, conv)));
   }
 }
 
