@@ -72,7 +72,10 @@ class Point:
         """Options of mpirun; the file `mark` says that the rank came to the point."""
         settings = {"RANK": self.rank, "POINT": self.point, "STEP": self.step, "DO": self.do,
                     "FILE": self.file, "MARK": mark}
-        variables = {"LD_PRELOAD": os.environ["GONDOLA_FAULT_POINT"],
+        # AddressSanitizer, where the program has it, wants to be loaded before anything else.
+        sanitizer = ":".join([*filter(None, [os.environ.get("ASAN_OPTIONS")]),
+                              "verify_asan_link_order=0"])
+        variables = {"LD_PRELOAD": os.environ["GONDOLA_FAULT_POINT"], "ASAN_OPTIONS": sanitizer,
                      **{f"GONDOLA_TEST_FAULT_{name}": value for name, value in settings.items()}}
         return [word for name, value in variables.items() for word in ("-x", f"{name}={value}")]
 
