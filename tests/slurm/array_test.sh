@@ -53,16 +53,20 @@ parts=$(squeue --noheader --array --format=%K --jobs "$array" | sort -n | paste 
 
 # Part 2 is stopped in its training, and goes on.
 run=sweep/gon/small-images/seed-1/run log=$work/gondola-${array}_2.log
-wait_until 60 has_rows "$run" 3 || fail "no steps after a minute"
+wait_until has_rows "$run" 3 || fail "no steps"
 # Only a task that runs has a number of its own.
 stopped=$(squeue --noheader --array --format='%A %K' --jobs "$array" | sed -nE 's/ 2$//p')
 scancel --signal=USR1 --batch "${array}_2"
-wait_until 60 job_restarts "$stopped" 1 || job_ended "$stopped" || fail "part 2 was not queued again"
+wait_until job_restarts "$stopped" 1 || job_ended "$stopped" || fail "part 2 was not queued again"
 job_restarts "$stopped" 1 || fail "part 2 ended without a restart, in state $(job_state "$stopped" JobState)"
+part_ended() {
+    local left
+    left=$(squeue --noheader --array --format=%K --jobs "$array" 2>&1) || [[ $left == *'Invalid job id'* ]] || return 1
+    ! grep -qx "$1" <<<"$left"
+}
 for number in 1 2 3; do
     log=$work/gondola-${array}_$number.log
-    array_ended() { ! squeue --noheader --array --format='%K %T' --jobs "$array" 2>/dev/null | grep -q "^$number "; }
-    wait_until 180 array_ended || fail "part $number did not end"
+    wait_until part_ended "$number" || fail "part $number did not end"
     grep -q "part $number/3" "$log" || fail "the log does not name part $number/3"
     [[ -s sweep/gon/small-images/seed-$((number - 1))/result.json ]] || fail "seed $((number - 1)) was not measured"
 done

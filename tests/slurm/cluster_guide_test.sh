@@ -32,7 +32,9 @@ blocks=(block-??)
 
 run=runs/first starts=1
 went_on() { grep -qs "start $starts, " "$log" && (($(grep -c 'resumed after step [1-9]' "$log") == starts - 1)); }
+no_job() { [[ -z $(squeue --noheader) ]]; }
 for block in "${blocks[@]}"; do
+    [[ $(cat "$block.word") != resumed ]] || wait_until no_job || fail "the first job did not end"
     echo "--- $(paste -sd ';' "$block")"
     # In this shell: a block uses the variables of those before it.
     # shellcheck disable=SC1090
@@ -42,18 +44,18 @@ for block in "${blocks[@]}"; do
         submit)
             job=$(squeue --noheader --format=%A)
             log=$work/gondola-$job.log
-            wait_until 120 has_rows "$run" 3 || fail "no steps after two minutes"
+            wait_until has_rows "$run" 3 || fail "no steps"
             ;;
         requeued)
             ((++starts))
-            wait_until 90 went_on || fail "start $starts did not go on from a checkpoint"
+            wait_until went_on || fail "start $starts did not go on from a checkpoint"
             reached=$(rows "$run")
-            wait_until 60 has_rows "$run" $((reached + 3)) || fail "start $starts makes no steps"
+            wait_until has_rows "$run" $((reached + 3)) || fail "start $starts makes no steps"
             ;;
         resumed)
             job=$(squeue --noheader --format=%A --states=PENDING,RUNNING)
             log=$work/gondola-$job.log
-            succeeds 400
+            succeeds
             grep -q 'resumed after step [1-9]' "$log" || fail "the second job began anew"
             grep -q ', 1 nodes (node[12]), 1 ranks, run folder runs/first' "$log" || fail "the second job was not on one node"
             ;;

@@ -14,7 +14,7 @@ export GONDOLA=$3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
-run=("${small_run[@]}" --trainer.batch_size 48 --model.hidden 96 --trainer.steps 300
+run=("${small_run[@]}" --trainer.batch_size 48 --model.hidden 192 --trainer.steps 300
     --trainer.precision float64 --checkpoint.every_steps 20)
 submit() { # FOLDER
     sbatch --parsable --nodes=2 --ntasks-per-node=2 --cpus-per-task=1 "$checkout/launch/slurm/train.sbatch" \
@@ -23,7 +23,7 @@ submit() { # FOLDER
 
 job=$(submit undisturbed)
 log=$work/gondola-$job.log
-wait_until 120 job_ended "$job" || fail "the undisturbed run did not end"
+wait_until job_ended "$job" || fail "the undisturbed run did not end"
 job_succeeded "$job" || fail "the undisturbed run failed"
 
 printf '%s\n' 4 4 2 3 1 4 >ranks
@@ -39,19 +39,21 @@ preempt() { # START
     esac
 }
 for start in 1 2 3 4 5; do
+    wait_until grep -qs "start $start, " "$log" || fail "start $start did not begin"
+    # Read when the start before is over: what it trained is not taken for steps of this one.
     reached=$(rows disturbed)
-    wait_until 60 grep -qs "start $start, " "$log" || fail "start $start did not begin"
-    wait_until 60 has_rows disturbed $((${reached:-0} + 10)) || fail "start $start makes no steps"
+    wait_until has_rows disturbed $((${reached:-0} + 10)) || fail "start $start makes no steps"
     ! job_ended "$job" || fail "the run was over before preemption $start"
     preempt "$start"
-    wait_until 60 job_restarts "$job" "$start" || fail "preemption $start did not queue the job again"
+    wait_until job_restarts "$job" "$start" || fail "preemption $start did not queue the job again"
 done
-wait_until 120 job_ended "$job" || fail "the last start did not end"
+wait_until job_ended "$job" || fail "the last start did not end"
 job_succeeded "$job" || fail "job state $(job_state "$job" JobState), exit code $(job_state "$job" ExitCode)"
 [[ $(job_state "$job" Restarts) == 5 ]] || fail "$(job_state "$job" Restarts) restarts, not 5"
 used=$(sed -nE 's/^train.sbatch: .* ([0-9]+) ranks.*/\1/p' "$log" | paste -sd ' ')
 [[ $used == '4 4 2 3 1 4' ]] || fail "the starts had $used ranks"
 resumed=$(grep -c 'resumed after step [1-9]' "$log")
 ((resumed == 5)) || fail "$resumed of the 5 restarts went on from a checkpoint"
+echo "resumed after steps $(sed -nE 's/.*resumed after step ([0-9]+)$/\1/p' "$log" | paste -sd ' ')"
 same_losses disturbed undisturbed 1e-10 || fail "the losses are not those of the undisturbed run"
 cmp disturbed.csv undisturbed.csv || fail "the ledger is not that of the undisturbed run"

@@ -69,7 +69,7 @@ refused "'echo none', printed 'none'" --ranks-from 'echo none' -- train --run.fo
 # two again.
 export GONDOLA=$gondola
 run=("${small_run[@]}" --trainer.steps 200 --trainer.precision float64 --trainer.batch_size 64
-    --model.hidden 64 --checkpoint.every_steps 5)
+    --model.hidden 128 --checkpoint.every_steps 5)
 ledger() { echo "--data.ledger=$1.csv"; }
 "$checkout/launch/run.sh" -n 2 -- train "${run[@]}" --run.folder undisturbed "$(ledger undisturbed)" >out 2>&1 ||
     { cat out; fail "the undisturbed run failed"; }
@@ -77,18 +77,18 @@ log=$work/disturbed.log
 printf '2\n1\n2\n' >ranks
 # shellcheck disable=SC2016
 "$run_until_done" --ranks-from 'sed -n "${GONDOLA_START}p" ranks' -- \
-    train "${run[@]}" --run.folder disturbed "$(ledger disturbed)" >"$log" 2>&1 &
+    train "${run[@]}" --run.folder disturbed_by_kill "$(ledger disturbed_by_kill)" >"$log" 2>&1 &
 pid=$!
-rank_1() { pgrep -f "^$gondola train .*--run.folder disturbed" | tail -n 1; }
-wait_until 60 has_rows disturbed 12 || fail "no steps after a minute"
-kill -KILL "$(rank_1)"
-wait_until 60 grep -q '^restart: ' "$log" || fail "the killed rank went unnoticed"
-reached=$(rows disturbed)
-wait_until 60 has_rows disturbed $((reached + 10)) || fail "the second start makes no steps"
+wait_until has_rows disturbed_by_kill 12 || fail "no steps"
+kill -KILL "$(ranks_of disturbed_by_kill | tail -n 1)"
+wait_until grep -q '^restart: ' "$log" || fail "the killed rank went unnoticed"
+reached=$(rows disturbed_by_kill)
+wait_until has_rows disturbed_by_kill $((reached + 10)) || fail "the second start makes no steps"
 kill -USR1 "$pid"
 code=0
 wait "$pid" || code=$?
 ((code == 0)) || fail "run-until-done.sh ended with $code"
 [[ $(grep -c '^restart: ' "$log") == 2 ]] || fail "not two restarts: $(grep '^restart: ' "$log")"
-same_losses disturbed undisturbed 1e-10 || fail "the losses are not those of the undisturbed run"
-cmp disturbed.csv undisturbed.csv || fail "the ledger is not that of the undisturbed run"
+echo "resumed after steps $(sed -nE 's/.*resumed after step ([0-9]+)$/\1/p' "$log" | paste -sd ' ')"
+same_losses disturbed_by_kill undisturbed 1e-10 || fail "the losses are not those of the undisturbed run"
+cmp disturbed_by_kill.csv undisturbed.csv || fail "the ledger is not that of the undisturbed run"

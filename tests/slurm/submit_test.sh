@@ -80,7 +80,7 @@ done
 "$submit" --nodes 2 --tasks-per-node 2 --cpus-per-task 1 --time 9 --job-name first -- "${run[@]}" --run.folder 'a folder' >out
 job=$(sed -nE 's/^submitted job ([0-9]+)$/\1/p' out)
 log=$work/gondola-$job.log
-succeeds 60
+succeeds
 grep -q 'Partition=closed' <(scontrol show job "$job") || fail "not in the partition of site.sh"
 grep -q 'Account=physics' <(scontrol show job "$job") || fail "not on the account of site.sh"
 grep -q '2 nodes (node\[1-2\]), 4 ranks, run folder a folder' "$log" || fail "not the ranks that were asked for"

@@ -7,11 +7,25 @@ fail() {
     exit 1
 }
 
-wait_until() { # SECONDS COMMAND...: fails after so long
-    local end=$((SECONDS + $1))
-    while ! "${@:2}"; do
+# wait_until COMMAND...: fails after five minutes, which only a fault takes.
+wait_until() {
+    local end=$((SECONDS + 300))
+    while ! "$@"; do
         ((SECONDS < end)) || return 1
-        sleep 0.1
+        sleep 0.05
+    done
+}
+
+# ranks_of RUN_FOLDER: the processes on this machine that train there.
+ranks_of() { pgrep -f "^$GONDOLA train .*--run\.folder $1( |\$)"; }
+
+# halt PID...: returns once no thread of these processes runs any more, calls to the system included, so that
+# what is seen then still holds when something is done to them.
+halt() {
+    local pid
+    kill -STOP "$@" || return 1
+    for pid; do
+        while grep -qsvE '^[0-9]+ \(.*\) [tTXZ] ' "/proc/$pid/task/"*/stat; do sleep 0.01; done
     done
 }
 
@@ -73,7 +87,7 @@ submit() {
     log=$PWD/gondola-$job.log run=$folder
 }
 
-succeeds() { # SECONDS: so does the job
-    wait_until "$1" job_ended "$job" || fail "the job did not end, state $(job_state "$job" JobState)"
+succeeds() { # so does the job
+    wait_until job_ended "$job" || fail "the job did not end, state $(job_state "$job" JobState)"
     job_succeeded "$job" || fail "job state $(job_state "$job" JobState), exit code $(job_state "$job" ExitCode)"
 }

@@ -123,7 +123,7 @@ for ((i = 1; i <= nodes; ++i)); do # each daemon believes in a host of its own
         exec slurmd -N "$1"' _ "node$i" "$disk"
 done
 ready=false
-for ((tries = 0; tries < 150; ++tries)); do
+for ((tries = 0; tries < 900; ++tries)); do
     if [[ $(sinfo --noheader --partition=all --Node --format=%t 2>/dev/null | grep -c '^idle$') == "$nodes" ]]; then
         ready=true
         break
