@@ -82,6 +82,12 @@ MetricsObserver::MetricsObserver(const RunInfo& info)
       learning_rate_(gauge(registry_, "gondola_learning_rate", "Learning rate.")),
       images_per_second_(gauge(registry_, "gondola_images_per_second",
                                "Images a second over all ranks, since the last logged step.")),
+      model_flops_(gauge(registry_, "gondola_model_flops_per_second",
+                         "Floating-point operations a second, over all ranks, of the network's "
+                         "forward and backward pass; what encoding adds is not counted.")),
+      model_flops_ratio_(gauge(registry_, "gondola_model_flops_utilization_ratio",
+                               "A rank's share of these over the rate of matrix products alone on "
+                               "it (MFU), which was measured when it started.")),
       resident_bytes_(gauge(registry_, "gondola_process_resident_memory_bytes",
                             "Memory of this process that is in RAM.")),
       eval_(BuildGauge()
@@ -98,6 +104,8 @@ MetricsObserver::MetricsObserver(const RunInfo& info)
                  .Help("More means over the last logged batch, by the family of models: accuracy, "
                        "divergence, ...")
                  .Register(registry_)),
+      flop_per_image_(info.flop_per_image),
+      matmul_rate_over_ranks_(info.matmul_rate * info.world_size),
       folder_(info.folder) {
   auto& phases = BuildCounter()
                      .Name("gondola_phase_seconds_total")
@@ -176,6 +184,9 @@ void MetricsObserver::on_step(const StepReport& report) {
   latent_norm_.Set(report.latent_norm);
   learning_rate_.Set(report.learning_rate);
   images_per_second_.Set(report.images_per_second);
+  const auto flops = flop_per_image_ * report.images_per_second;
+  model_flops_.Set(flops);
+  if (matmul_rate_over_ranks_ > 0) model_flops_ratio_.Set(flops / matmul_rate_over_ranks_);
   for (std::size_t phase = 0; phase < kPhaseNames.size(); ++phase) {
     phase_seconds_[phase]->Increment(report.phase_seconds[phase] *
                                      static_cast<double>(steps_since_logged_));

@@ -19,7 +19,7 @@
 
 namespace gondola {
 
-/// What a scrape says about the run besides numbers: the labels of gondola_run_info.
+/// What is known of a run when it starts: the labels of gondola_run_info, and constants.
 struct RunInfo {
   std::string run = {};      ///< Name of the run folder.
   std::string decoder = {};  ///< "siren", "conv".
@@ -28,6 +28,8 @@ struct RunInfo {
   int world_size = 1;
   int rank = 0;
   std::int64_t planned_steps = 0;     ///< The global step after which the run ends.
+  double flop_per_image = 0;          ///< As trainer/model_flop.hpp has it.
+  double matmul_rate = 0;             ///< FLOP/s of matrix products on this rank.
   std::filesystem::path folder = {};  ///< Whose file system is watched by rank 0; empty: none.
 };
 
@@ -73,6 +75,8 @@ class MetricsObserver final : public StepObserver, public prometheus::Collectabl
   prometheus::Gauge& latent_norm_;
   prometheus::Gauge& learning_rate_;
   prometheus::Gauge& images_per_second_;
+  prometheus::Gauge& model_flops_;
+  prometheus::Gauge& model_flops_ratio_;
   prometheus::Gauge& resident_bytes_;
   prometheus::Family<prometheus::Gauge>& eval_;
   prometheus::Histogram& step_duration_;
@@ -84,6 +88,8 @@ class MetricsObserver final : public StepObserver, public prometheus::Collectabl
   prometheus::Counter* checkpoint_failures_ = nullptr;
   prometheus::Gauge* available_bytes_ = nullptr;
   prometheus::Gauge* file_system_bytes_ = nullptr;
+  double flop_per_image_;
+  double matmul_rate_over_ranks_;
   std::filesystem::path folder_;
   RankSlowness slowness_;
   std::int64_t steps_since_logged_ = 0;

@@ -19,26 +19,13 @@
 #include "launch/benches/reference_step.hpp"
 #include "trainer/decoders/siren_decoder.hpp"
 #include "trainer/evaluation/evaluate.hpp"
+#include "trainer/kernels/matmul_rate.hpp"
 #include "trainer/model.hpp"
 #include "trainer/objectives/squared_error.hpp"
 #include "trainer/train_step.hpp"
 
 namespace gondola {
 namespace {
-
-/// GFLOP/s of ATen's float32 product of the SIREN's shape, 784x256x256: best of several.
-double sgemm_gflops() {
-  const auto a = torch::rand({784, 256});
-  const auto b = torch::rand({256, 256});
-  auto c = torch::empty({784, 256});
-  double best = 0;
-  for (int i = 0; i < 20; ++i) {
-    const auto start = Clock::now();
-    for (int k = 0; k < 10; ++k) at::mm_out(c, a, b);
-    best = std::max(best, 10 * 2e-9 * 784 * 256 * 256 / seconds_since(start));
-  }
-  return best;
-}
 
 struct Seconds {
   double wall = 0;
@@ -162,7 +149,7 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape) {
     phase_seconds[kPhaseNames[i]] = phases[i] / static_cast<double>(config.bench.repeats);
   }
   const auto seconds = median(own_seconds);
-  const auto sgemm = sgemm_gflops();
+  const auto sgemm = 1e-9 * measure_matmul_rate(torch::kFloat32);
   nlohmann::ordered_json json = {
       {"bench", "step"},
       {"decoder", config.model.decoder == DecoderKind::kConv ? "conv" : "siren"},

@@ -39,7 +39,9 @@
 #include "trainer/checkpoint/checkpoint_file.hpp"
 #include "trainer/checkpoint/checkpoint_folder.hpp"
 #include "trainer/evaluation/evaluate.hpp"
+#include "trainer/kernels/matmul_rate.hpp"
 #include "trainer/model.hpp"
+#include "trainer/model_flop.hpp"
 #include "trainer/parallel/make_communicator.hpp"
 #include "trainer/parallel/mpi_communicator.hpp"
 #include "trainer/passed_over.hpp"
@@ -146,12 +148,31 @@ struct Trainee {
   }
 };
 
+RunInfo run_info(const RunConfig& config, const RunFolder& folder, const MpiSession& mpi,
+                 const ImageShape& shape, const torch::Tensor& weights, std::int64_t steps) {
+  RunInfo info{.run = run_name(folder.path),
+               .decoder = config.model.decoder == DecoderKind::kSiren ? "siren" : "conv",
+               .dataset = config.data.path,
+               .device = weights.is_cuda() ? "cuda" : "cpu",
+               .world_size = mpi.size(),
+               .rank = mpi.rank(),
+               .planned_steps = steps,
+               .flop_per_image = flop_per_image(config, shape),
+               .folder = folder.path};
+  if (config.monitoring.bind != "off") {
+    const bool half = config.trainer.precision == Precision::kBf16;
+    info.matmul_rate = measure_matmul_rate(
+        weights.options().dtype(half ? torch::kBFloat16 : weights.scalar_type()));
+  }
+  return info;
+}
+
 /// What watches a run: an endpoint on every rank, files and the progress line on rank 0.
 class Watchers {
  public:
-  Watchers(const RunConfig& config, const RunFolder& folder, const MpiSession& mpi,
-           const DeviceBinding& binding, const CollectiveProgress& progress, Communicator& control,
-           Watchdog& watchdog, std::int64_t start_step, std::int64_t steps);
+  Watchers(const RunConfig& config, const RunInfo& info, const MpiSession& mpi,
+           const CollectiveProgress& progress, Communicator& control, Watchdog& watchdog,
+           std::int64_t start_step);
 
   [[nodiscard]] std::vector<StepObserver*> observers() const {
     std::vector<StepObserver*> result;
@@ -167,9 +188,9 @@ class Watchers {
   }
 
  private:
-  void start_endpoint(const RunConfig& config, const RunFolder& folder, const MpiSession& mpi,
-                      const CollectiveProgress& progress, Communicator& control,
-                      Watchdog& watchdog);
+  void start_endpoint(const RunConfig& config, const std::filesystem::path& folder,
+                      const MpiSession& mpi, const CollectiveProgress& progress,
+                      Communicator& control, Watchdog& watchdog);
 
   RankLog log_;
   std::shared_ptr<MetricsObserver> metrics_;
@@ -179,33 +200,24 @@ class Watchers {
   std::vector<ScrapeTarget> targets_;  ///< On rank 0: of all ranks.
 };
 
-Watchers::Watchers(const RunConfig& config, const RunFolder& folder, const MpiSession& mpi,
-                   const DeviceBinding& binding, const CollectiveProgress& progress,
-                   Communicator& control, Watchdog& watchdog, std::int64_t start_step,
-                   std::int64_t steps)
-    : log_(folder.path, mpi.rank()) {
-  const RunInfo info{.run = run_name(folder.path),
-                     .decoder = config.model.decoder == DecoderKind::kSiren ? "siren" : "conv",
-                     .dataset = config.data.path,
-                     .device = binding.device.is_cuda() ? "cuda" : "cpu",
-                     .world_size = mpi.size(),
-                     .rank = mpi.rank(),
-                     .planned_steps = steps,
-                     .folder = folder.path};
+Watchers::Watchers(const RunConfig& config, const RunInfo& info, const MpiSession& mpi,
+                   const CollectiveProgress& progress, Communicator& control, Watchdog& watchdog,
+                   std::int64_t start_step)
+    : log_(info.folder, mpi.rank()) {
   metrics_ = std::make_shared<MetricsObserver>(info);
   observers_.push_back(metrics_);
   if (mpi.rank() == 0) {
-    observers_.push_back(std::make_shared<RunLog>(folder.path, start_step));
-    observers_.push_back(std::make_shared<ImageGrid>(folder.path));
-    observers_.push_back(std::make_shared<ProgressLine>(
-        ProgressOptions{.style = progress_style_of(STDOUT_FILENO), .total_steps = steps}));
+    observers_.push_back(std::make_shared<RunLog>(info.folder, start_step));
+    observers_.push_back(std::make_shared<ImageGrid>(info.folder));
+    observers_.push_back(std::make_shared<ProgressLine>(ProgressOptions{
+        .style = progress_style_of(STDOUT_FILENO), .total_steps = info.planned_steps}));
     live_ = std::make_shared<LiveRun>(info);  // reads what the run log has kept
     observers_.push_back(live_);
   }
-  start_endpoint(config, folder, mpi, progress, control, watchdog);
+  start_endpoint(config, info.folder, mpi, progress, control, watchdog);
 }
 
-void Watchers::start_endpoint(const RunConfig& config, const RunFolder& folder,
+void Watchers::start_endpoint(const RunConfig& config, const std::filesystem::path& folder,
                               const MpiSession& mpi, const CollectiveProgress& progress,
                               Communicator& control, Watchdog& watchdog) {
   const auto& monitoring = config.monitoring;
@@ -239,7 +251,7 @@ void Watchers::start_endpoint(const RunConfig& config, const RunFolder& folder,
       if (endpoints[rank].port == 0) continue;
       targets_.push_back({endpoints[rank].host, endpoints[rank].port, static_cast<int>(rank)});
     }
-    write_targets_json(folder.path, targets_);
+    write_targets_json(folder, targets_);
   }
   watchdog.may_ask(endpoints, token);
 }
@@ -387,8 +399,9 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
     ledger = std::make_unique<LedgerWriter>(config.data.ledger, trainee.progress.step);
   }
   const auto batches = sources.train->images() / config.trainer.batch_size;
-  Watchers watchers(config, folder, mpi, binding, progress, control, watchdog,
-                    trainee.progress.step, total_steps(config.trainer, batches));
+  const auto info =
+      run_info(config, folder, mpi, shape, trainee.flat(), total_steps(config.trainer, batches));
+  Watchers watchers(config, info, mpi, progress, control, watchdog, trainee.progress.step);
   for (const auto& warning : sources.train->warnings()) {
     if (mpi.rank() == 0) watchers.warn(warning);
   }

@@ -54,6 +54,14 @@ StepReport logged_step(std::int64_t number) {
   return report;
 }
 
+TEST(MetricsObserver, the_share_of_the_matmul_rate_is_of_one_rank) {
+  MetricsObserver observer({.world_size = 4, .flop_per_image = 3e6, .matmul_rate = 5e9});
+  observer.on_step(logged_step(10));  // 2000 images a second over all ranks
+  auto values = scrape(observer);
+  EXPECT_DOUBLE_EQ(values["gondola_model_flops_per_second"], 6e9);
+  EXPECT_DOUBLE_EQ(values["gondola_model_flops_utilization_ratio"], 6e9 / (4 * 5e9));
+}
+
 TEST(MetricsObserver, counters_count_every_step_and_means_stand_for_all_their_steps) {
   auto observer = new_observer();
   for (const auto& report :
