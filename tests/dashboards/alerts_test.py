@@ -8,17 +8,20 @@ import time
 import unittest
 
 from served import ServedTest, need
-from training import DECODERS, TINY, saw
+from training import DECODERS, TINY, Point, saw
 
-# Steps of some ten milliseconds, logged every dozen: each logged mean holds several of the pauses
-# below.
+# Steps of some ten milliseconds, logged every five: a logged mean holds one of the pauses below.
 OPTIONS = {**TINY, **DECODERS["siren"], "model.hidden": 64, "model.layers": 3, "trainer.batch_size": 64,
-           "trainer.precision": "float32", "trainer.steps": 1000000, "monitoring.log_every": 20}
+           "trainer.precision": "float32", "trainer.steps": 1000000, "monitoring.log_every": 5}
+# Every rank waits 200 ms in its inner pass, so that all are as fast on a machine that others use too.
+EVEN = Point("inner", rank="all", step=1, do="delay")
+EVEN_OPTIONS = {"latent.path": "double_backward", "monitoring.log_every": 2}
 FOR_SECONDS = 10  # that a condition must hold in these tests; see quick_rules
 
 
 class Pauses:
-    """Makes a process slow without code in the product: stopped for 200 ms, over and over."""
+    """Makes a process slow without code in the product: stopped for 200 of 240 ms, so that it is
+    slower by far than others that share few cores with other programs."""
 
     def __init__(self, pid):
         self.pid = pid
@@ -28,7 +31,7 @@ class Pauses:
 
     def run(self):
         try:
-            while not self.over.wait(0.1):
+            while not self.over.wait(0.04):
                 os.kill(self.pid, signal.SIGSTOP)
                 self.over.wait(0.2)
                 os.kill(self.pid, signal.SIGCONT)
@@ -45,43 +48,45 @@ class AlertsTest(ServedTest):
     def setUpClass(cls):
         need("prometheus")
 
-    def start_run(self, ranks=4, *options):
-        training = self.start(ranks, OPTIONS, *options)
-        training.wait_for_step(100)
+    def start_even_run(self):
+        training = self.start(4, OPTIONS, EVEN_OPTIONS, point=EVEN)
+        training.wait_for_step(20)
         return training
 
     def test_a_slow_rank_is_named_and_nothing_else_fires(self):
-        training = self.start_run()
+        training = self.start(4, OPTIONS)
+        training.wait_for_step(100)
         server = self.serve(training.run, rules=self.quick_rules(FOR_SECONDS))
         pauses = Pauses(training.pids[2])
         self.addCleanup(pauses.end)
-        server.wait_for(server.alerts, 90)
+        slow = {("GondolaStraggler", "run", "2")}
+        self.assertEqual(server.wait_for(server.alerts), slow)
         # Long enough for others that came with it to fire as well.
         last = time.monotonic() + 2 * FOR_SECONDS
         while time.monotonic() < last:
-            self.assertEqual(server.alerts(), {("GondolaStraggler", "run", "2")})
+            self.assertLessEqual(server.alerts(), slow)  # the others' pace may hide it for a while
             time.sleep(1)
         ratios = {s["metric"]["rank"]: float(s["value"][1]) for s in server.query("gondola:rank_slowness_ratio")}
         saw("slowness " + ", ".join(f"rank {rank} {ratio:.2f}" for rank, ratio in sorted(ratios.items())))
         # It is over when the rank is as fast as the others again.
         pauses.end()
-        server.wait_for(lambda: not server.alerts(), 90)
+        server.wait_for(lambda: not server.alerts())
 
     def test_a_killed_rank_is_a_lost_endpoint_and_nothing_else(self):
-        training = self.start_run()
+        training = self.start_even_run()
         server = self.serve(training.run, rules=self.quick_rules(FOR_SECONDS))
-        server.wait_for(lambda: len(server.query('up{run="run"} == 1')) == 4, 30)
+        server.wait_for(lambda: len(server.query('up{run="run"} == 1')) == 4)
         training.signal(3, signal.SIGKILL)
-        lost = server.wait_for(server.alerts, 60)
+        lost = server.wait_for(server.alerts)
         self.assertLessEqual(lost, {("GondolaEndpointLost", "run", str(rank)) for rank in range(4)})
-        server.wait_for(lambda: ("GondolaEndpointLost", "run", "3") in server.alerts(), 30)
+        server.wait_for(lambda: ("GondolaEndpointLost", "run", "3") in server.alerts())
         time.sleep(FOR_SECONDS)
         self.assertEqual({alert for alert, _, _ in server.alerts()}, {"GondolaEndpointLost"})
 
     def test_a_run_without_trouble_fires_nothing_and_neither_does_its_end(self):
-        training = self.start_run()
+        training = self.start_even_run()
         server = self.serve(training.run, rules=self.quick_rules(FOR_SECONDS))
-        server.wait_for(lambda: len(server.query('up{run="run"} == 1')) == 4, 30)
+        server.wait_for(lambda: len(server.query('up{run="run"} == 1')) == 4)
         seconds = float(os.environ.get("GONDOLA_HEALTHY_SECONDS", 40))
         pending = set()
         last = time.monotonic() + seconds
@@ -93,7 +98,7 @@ class AlertsTest(ServedTest):
         training.process.send_signal(signal.SIGUSR1)  # a checkpoint, and the end
         code, _ = training.end()
         self.assertEqual(code, 75)
-        server.wait_for(lambda: not server.query('up{ended=""}'), 30)
+        server.wait_for(lambda: not server.query('up{ended=""}'))
         last = time.monotonic() + 2 * FOR_SECONDS
         while time.monotonic() < last:
             self.assertEqual(server.alerts(), set())

@@ -9,6 +9,8 @@ import subprocess
 import tempfile
 import time
 
+from processes import PATIENCE
+
 
 class Browser:
     """One tab.  Its size, colour scheme and token memory (a tab's session) are its own."""
@@ -43,7 +45,7 @@ class Browser:
         os.close(self.read_end)
         self.profile.cleanup()
 
-    def call(self, method, timeout=60, **parameters):
+    def call(self, method, timeout=PATIENCE, **parameters):
         self.number += 1
         message = {"id": self.number, "method": method, "params": parameters}
         if self.session is not None:
@@ -93,7 +95,7 @@ class Browser:
         path.write_bytes(base64.b64decode(data))
 
     @staticmethod
-    def wait_for(what, seconds=30):
+    def wait_for(what, seconds=PATIENCE):
         last = time.monotonic() + seconds
         while not (found := what()):
             if time.monotonic() > last:

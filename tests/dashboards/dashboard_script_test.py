@@ -6,6 +6,7 @@ import subprocess
 import unittest
 import urllib.error
 
+from processes import PATIENCE
 from served import DASHBOARD, ServedTest, endpoints, get, need
 from training import DECODERS, TINY
 
@@ -13,7 +14,7 @@ OPTIONS = {**TINY, **DECODERS["siren"], "trainer.steps": 1000000}
 
 
 def dashboard(*arguments, **environment):
-    return subprocess.run([DASHBOARD, *map(str, arguments)], capture_output=True, text=True, timeout=60,
+    return subprocess.run([DASHBOARD, *map(str, arguments)], capture_output=True, text=True, timeout=PATIENCE,
                           env={**os.environ, **environment})
 
 
@@ -75,10 +76,10 @@ class DashboardScriptTest(ServedTest):
         with self.assertRaises(urllib.error.HTTPError):
             get(endpoints(second.run)[0] + "/metrics")
         server = self.serve(first.run, second.run)
-        up = server.wait_for(lambda: len(found := server.query('up{job="gondola"} == 1')) == 3 and found, 30)
+        up = server.wait_for(lambda: len(found := server.query('up{job="gondola"} == 1')) == 3 and found)
         self.assertEqual({(s["metric"]["run"], s["metric"]["rank"]) for s in up},
                          {("first", "0"), ("it's the second", "0"), ("it's the second", "1")})
-        server.wait_for(lambda: server.query("gondola:rank_slowness_ratio"), 30)
+        server.wait_for(lambda: server.query("gondola:rank_slowness_ratio"))
         page = get(server.url + "/consoles/gondola.html")
         for text in ("first</a>", "the second</a>", "no alert"):
             self.assertIn(text, page)

@@ -12,6 +12,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+from processes import PATIENCE
 from training import TrainingTest
 
 ROOT = Path(os.environ["GONDOLA_SOURCE_DIR"])
@@ -35,7 +36,7 @@ def need(*programs):
 
 def get(url, token=None):
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
+    with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=PATIENCE) as answer:
         return answer.read().decode()
 
 
@@ -65,7 +66,7 @@ class Server:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGINT)
         self.process.stdout.close()
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=PATIENCE)
 
     def api(self, path, **parameters):
         return json.loads(get(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"))["data"]
@@ -78,12 +79,12 @@ class Server:
         return {(alert["labels"]["alertname"], alert["labels"].get("run"), alert["labels"].get("rank"))
                 for alert in self.api("alerts")["alerts"] if alert["state"] == state}
 
-    def wait_for(self, what, seconds):
+    def wait_for(self, what):
         """Returns what `what` returns, once that is true."""
-        last = time.monotonic() + seconds
+        last = time.monotonic() + PATIENCE
         while not (found := what()):
             if time.monotonic() > last:
-                raise AssertionError(f"not in {seconds} s; alerts: {self.alerts()} {self.alerts('pending')}")
+                raise AssertionError(f"not in {PATIENCE} s; alerts: {self.alerts()} {self.alerts('pending')}")
             time.sleep(0.5)
         return found
 
