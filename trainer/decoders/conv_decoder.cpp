@@ -186,7 +186,7 @@ OriginGradient ConvDecoder::gradient_at_origin(const torch::Tensor& images,
   shape.insert(shape.begin(), images.size(0));
   if (encodes_only(pass)) {
     const auto& map = map_.get(parameters(), mean_image, [&] { return origin_map(mean_image); });
-    return {.gradient = map(images, {}).view(shape), .loss = {}};
+    return {.gradient = map(images).view(shape), .loss = {}};
   }
   const auto origin = run_at_origin(global_images, pass);
   const auto slope = at::sigmoid_backward(torch::ones_like(origin.image), origin.image);

@@ -7,7 +7,6 @@
 #include <optional>
 
 #include "trainer/decoders/decoder.hpp"
-#include "trainer/kernels/matrix_product.hpp"
 #include "trainer/parameters.hpp"
 
 namespace gondola {
@@ -31,7 +30,7 @@ struct OriginMap {
   /// images [B, ...] of V values -> [B, k]. Goes block by block of a fixed number of images, the
   /// last one filled up: how a product is blocked, and so rounded, depends on its size, and a
   /// latent must not depend on its neighbours (C11).
-  [[nodiscard]] torch::Tensor operator()(const torch::Tensor& images, MatrixProduct product) const;
+  [[nodiscard]] torch::Tensor operator()(const torch::Tensor& images) const;
 };
 
 /// The map of a decoder, made again when the weights or the mean image have changed. Weights are

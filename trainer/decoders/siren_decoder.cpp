@@ -117,7 +117,7 @@ OriginGradient SirenDecoder::gradient_at_origin(const torch::Tensor& images, con
                          static_cast<std::int64_t>(grid_.points.element_size());
   if (encodes_only(pass) && pass.coordinates == nullptr && map_bytes <= kMostMapBytes) {
     const auto& map = map_.get(parameters(), {}, [this] { return origin_map(); });
-    return {.gradient = map(values_of(images, grid_.points.scalar_type()), product()), .loss = {}};
+    return {.gradient = map(values_of(images, grid_.points.scalar_type())), .loss = {}};
   }
   const Coordinates& at = points_of(pass);
   const auto target = values_at(images, at).flatten(2);  // [B, C, N]
