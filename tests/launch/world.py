@@ -64,3 +64,4 @@ class World:
     def kill(self):
         send(signal.SIGKILL, [*self.pids.values(), self.process.pid])
         self.process.wait()
+        self.survivors()  # they may write to their folder until they are gone

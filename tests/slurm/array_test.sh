@@ -12,7 +12,7 @@ export GONDOLA=$3 OMPI_MCA_rmaps_base_oversubscribe=1
 . "$(dirname "$0")/support.sh"
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'rm -rf "$work" || true' EXIT
 cd "$work"
 
 # A checkout of its own, with an experiment of one row and three seeds.

@@ -17,7 +17,7 @@ checkout=$2 program=$3
 . "$(dirname "$0")/support.sh"
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'rm -rf "$work" || true' EXIT
 cd "$work"
 mkdir -p build/release/bin
 ln -s "$program" build/release/bin/gondola

@@ -12,7 +12,7 @@ export GONDOLA=$3
 . "$(dirname "$0")/support.sh"
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'rm -rf "$work" || true' EXIT
 cd "$work"
 
 # --- Undisturbed, on two nodes; what the disturbed runs below are held against.

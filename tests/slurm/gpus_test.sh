@@ -11,7 +11,7 @@ checkout=$2 program=$3
 . "$(dirname "$0")/support.sh"
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'rm -rf "$work" || true' EXIT
 cd "$work"
 cat >wrapper <<PROGRAM
 #!/usr/bin/env bash

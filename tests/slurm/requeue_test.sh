@@ -12,7 +12,7 @@ export GONDOLA=$3
 . "$(dirname "$0")/support.sh"
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'rm -rf "$work" || true' EXIT
 cd "$work"
 run=("${small_run[@]}" --trainer.batch_size 48 --model.hidden 192 --trainer.steps 300
     --trainer.precision float64 --checkpoint.every_steps 20)

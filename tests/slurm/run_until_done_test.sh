@@ -11,7 +11,7 @@ export OMPI_MCA_rmaps_base_oversubscribe=1
 run_until_done=$checkout/launch/run-until-done.sh
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'rm -rf "$work" || true' EXIT
 cd "$work"
 
 # Each start of this program takes a line "CODE [CHECKPOINT]" of the file plan.

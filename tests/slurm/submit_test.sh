@@ -11,7 +11,7 @@ export GONDOLA=$3
 . "$(dirname "$0")/support.sh"
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'rm -rf "$work" || true' EXIT
 cd "$work"
 
 # A checkout of its own, for its site.sh.

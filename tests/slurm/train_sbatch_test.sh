@@ -18,7 +18,7 @@ export GONDOLA=$3
 . "$(dirname "$0")/support.sh"
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'rm -rf "$work" || true' EXIT
 cd "$work"
 
 # --- The time limit: USR1 comes before it, the job is queued again and goes on. Slurm, which looks every 30

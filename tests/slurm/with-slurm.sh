@@ -37,7 +37,20 @@ done
 (($#)) || { echo "with-slurm: no command given" >&2; exit 2; }
 
 home=$(mktemp -d "${TMPDIR:-/tmp}/with-slurm.XXXXXX")
-trap 'rm -rf "$home"' EXIT
+# The daemons write to their folders until they are gone.
+# shellcheck disable=SC2317  # called by the trap
+remove_cluster() {
+    local file tries
+    for file in "$home"/*.pid "$home/munge/pid"; do
+        [[ ! -s $file ]] || kill -KILL "$(cat "$file")" 2>/dev/null || true
+    done
+    for ((tries = 0; tries < 100; ++tries)); do
+        rm -rf "$home" 2>/dev/null && return
+        sleep 0.1
+    done
+    echo "with-slurm: $home cannot be removed" >&2
+}
+trap remove_cluster EXIT
 chmod 755 "$home"
 mkdir "$home"/{state,munge,log}
 

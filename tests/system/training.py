@@ -187,7 +187,7 @@ class TrainingTest(unittest.TestCase):
     """Has an empty folder of its own, and ends the processes that it started."""
 
     def setUp(self):
-        temporary = tempfile.TemporaryDirectory(prefix="gondola-test-")
+        temporary = tempfile.TemporaryDirectory(prefix="gondola-test-", ignore_cleanup_errors=True)
         self.addCleanup(temporary.cleanup)
         self.folder = Path(temporary.name)
 
