@@ -23,10 +23,17 @@ if(GONDOLA_WERROR)
   add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:-Werror>")
 endif()
 
+if(GONDOLA_SANITIZE STREQUAL "address")
+  set(sanitizers -fsanitize=address,undefined -fno-sanitize-recover=undefined)
+elseif(GONDOLA_SANITIZE STREQUAL "thread")
+  set(sanitizers -fsanitize=thread)
+elseif(GONDOLA_SANITIZE)
+  message(FATAL_ERROR
+    "GONDOLA_SANITIZE is '${GONDOLA_SANITIZE}'; it can be address, thread or OFF")
+endif()
 if(GONDOLA_SANITIZE)
-  add_compile_options(
-    "$<$<COMPILE_LANGUAGE:CXX>:-fsanitize=address,undefined;-fno-sanitize-recover=undefined;-fno-omit-frame-pointer>")
-  add_link_options(-fsanitize=address,undefined)
+  add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:${sanitizers};-fno-omit-frame-pointer>")
+  add_link_options(${sanitizers})
 endif()
 
 # The sloppiness lets ccache answer for units that use a precompiled header.

@@ -117,6 +117,8 @@ BoundedServer::BoundedServer() {
   set_payload_max_length(4096);
 }
 
+void BoundedServer::widen_queue() { ::listen(svr_sock_, SOMAXCONN); }
+
 BoundedServer::Patience BoundedServer::patience() const {
   if (svr_sock_ == INVALID_SOCKET || pending_ > kCrowd)
     return {.request = milliseconds(2), .answer = milliseconds(100)};

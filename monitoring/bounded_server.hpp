@@ -21,6 +21,10 @@ class BoundedServer : public httplib::Server {
 
   BoundedServer();
 
+  /// Lets as many connections wait to be accepted as a job has ranks that may ask at once: httplib
+  /// lets five, and the sixth comes again after a second. REQUIRES a bound server.
+  void widen_queue();
+
   /// What a client may take to send its request, and then to receive the answer.
   struct Patience {
     std::chrono::milliseconds request, answer;

@@ -122,6 +122,7 @@ MetricsEndpoint::MetricsEndpoint(const EndpointOptions& options,
                   (errno != 0 ? std::string(" (") + std::strerror(errno) + ")" : "") +
                   ": choose another with --monitoring.port (0: any free one) or --monitoring.bind");
   }
+  server_->widen_queue();
   thread_ = std::thread([this] { server_->listen_after_bind(); });
   // stop() only stops a server that runs.
   while (!server_->is_running()) std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -235,7 +235,7 @@ class HostileReaders : public HostileClients {
 
 TEST_F(HostileReaders, clients_that_never_read_keep_nobody_out) {
   std::vector<RawClient> deaf;
-  for (int i = 0; i < 40; ++i) {
+  for (int i = 0; i < 20; ++i) {
     deaf.emplace_back(endpoint->port(), 4096);
     deaf.back().send("GET /metrics HTTP/1.1\r\n\r\n");
   }
