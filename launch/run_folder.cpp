@@ -13,6 +13,7 @@
 #include "launch/rank_zero.hpp"
 #include "trainer/checkpoint/checkpoint_file.hpp"
 #include "trainer/checkpoint/checkpoint_folder.hpp"
+#include "trainer/checkpoint/checkpoint_trial.hpp"
 
 namespace gondola {
 namespace {
@@ -125,10 +126,19 @@ RunFolder open_run_folder(const RunConfig& config, const std::string& preset, st
     return folder.string();
   });
   const auto resume = decide_on_rank_zero(control, [&] {
+    const auto take = [&] {
+      create(result.path);
+      result.lock = std::make_unique<RunLock>(result.path);
+    };
+    // Nobody else may go on with a run between the choice of its checkpoint and the going on.
+    if (holds_a_run(result.path)) take();
     const auto found = find_resume(config.run, result.path);
-    if (found) refuse_conflicts(config, dataset, *found);
-    create(result.path);
-    result.lock = std::make_unique<RunLock>(result.path);
+    if (found) {
+      if (config.run.resume != "auto") try_to_read(*found);  // may be a stranger's
+      refuse_conflicts(config, dataset, *found);
+    }
+    if (!result.lock) take();
+    remove_unfinished(result.path / "checkpoints");
     return found ? found->string() : "";
   });
   if (!resume.empty()) result.resume_from = resume;

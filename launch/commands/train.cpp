@@ -369,7 +369,9 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
   if (!config.monitoring.token_file.empty()) {
     [[maybe_unused]] const auto token = read_token_file(config.monitoring.token_file);
   }
+  progress.allow_extra_seconds(kRankZeroSeconds);  // to read a checkpoint whole
   const auto folder = open_run_folder(config, loaded.preset, sources.train->fingerprint(), control);
+  progress.allow_extra_seconds(0);
   watchdog.log_to(folder.path);
   const CollectivesOnError on_error(folder.path, mpi.rank(), mpi.size(), progress.log());
   auto state = trainee.state();

@@ -316,6 +316,17 @@ TEST_F(CheckpointTest, unfinished_ones_do_not_count_among_those_kept) {
   EXPECT_TRUE(fs::exists(folder / "step-00000003" / "COMPLETE"));
 }
 
+TEST_F(CheckpointTest, what_a_kill_left_is_removed_and_nothing_else) {
+  write(3);
+  fs::create_directories(folder / ".step-00000005.partial");
+  std::ofstream(folder / ".step-00000005.partial" / "state.h5") << "cut";
+  std::ofstream(folder / "notes") << "mine";
+  remove_unfinished(folder);
+  EXPECT_FALSE(fs::exists(folder / ".step-00000005.partial"));
+  EXPECT_TRUE(fs::exists(folder / "notes"));
+  EXPECT_EQ(names(), std::vector<std::string>{"step-00000003"});
+}
+
 TEST_F(CheckpointTest, the_best_is_a_link_within_the_folder_that_is_replaced_at_once) {
   write(1);
   write(2);

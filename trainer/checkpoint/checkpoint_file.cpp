@@ -131,7 +131,15 @@ void write_state(hid_t root, const StateSnapshot& state, const CheckpointOrigin&
   for (const auto& [name, tensor] : state.family) write_tensor(group.get(), name, tensor);
 }
 
-/// xxh3 and length of a file, as COMPLETE holds them. @throws IoError
+/// As COMPLETE holds them.
+std::string digest_text(XXH64_hash_t hash, std::uint64_t bytes) {
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%016llx %llu\n", static_cast<unsigned long long>(hash),
+                static_cast<unsigned long long>(bytes));
+  return text.data();
+}
+
+/// xxh3 and length of a file. @throws IoError
 std::string digest_of(const fs::path& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
                                                              std::fclose);
@@ -146,11 +154,7 @@ std::string digest_of(const fs::path& path) {
     bytes += count;
   }
   if (std::ferror(file.get()) != 0) throw IoError("cannot read '" + path.string() + "' to its end");
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%016llx %llu\n",
-                static_cast<unsigned long long>(XXH3_64bits_digest(hash.get())),
-                static_cast<unsigned long long>(bytes));
-  return text.data();
+  return digest_text(XXH3_64bits_digest(hash.get()), bytes);
 }
 
 /// Flushes a file or folder to disk. @throws IoError
@@ -235,14 +239,15 @@ fs::path write_checkpoint(const fs::path& folder, const StateSnapshot& state,
   std::snprintf(name.data(), name.size(), "step-%08lld",
                 static_cast<long long>(state.progress.step));
   const auto final_path = folder / name.data();
-  // The dot keeps the unfinished folder out of every listing; its name is the same in a restarted
-  // run, which reuses it.
+  // The dot keeps the unfinished folder out of every listing. What a kill leaves of it goes when
+  // the run is started again (remove_unfinished).
   const TemporaryFolder temporary(folder / ("." + std::string(name.data()) + ".partial"));
   const auto state_path = temporary.path() / kStateName;
-  write_file_atomically(state_path, hdf5::make_file_in_memory(state_path.string(), [&](hid_t root) {
-                          write_state(root, state, origin);
-                        }));
-  const auto digest = digest_of(state_path);
+  const auto bytes = hdf5::make_file_in_memory(
+      state_path.string(), [&](hid_t root) { write_state(root, state, origin); });
+  write_file_atomically(state_path, bytes);
+  // Of what was meant to be written, not of what a file system makes of it.
+  const auto digest = digest_text(XXH3_64bits(bytes.data(), bytes.size()), bytes.size());
   write_file_atomically(temporary.path() / kMarkerName,
                         {reinterpret_cast<const std::uint8_t*>(digest.data()), digest.size()});
   sync_to_disk(temporary.path());

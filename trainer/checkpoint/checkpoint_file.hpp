@@ -17,10 +17,10 @@ namespace gondola {
 /// under a temporary name, flushed to disk and renamed: a folder of the final name is complete, or
 /// was damaged later, which the hash shows.
 
-/// Writes the state as folder/step-<n> and returns its path. On failure nothing of that name exists
-/// and the older checkpoints are untouched. Any thread may do so, one at a time for each folder:
-/// HDF5 is built thread-safe (it then locks itself), or no other thread uses it while training,
-/// since images that need it are refused at start-up. @throws IoError
+/// Writes the state as folder/step-<n> and returns its path. On failure nothing unfinished has that
+/// name and the checkpoints of other steps are untouched. Any thread may do so, one at a time for
+/// each folder: HDF5 is built thread-safe (it then locks itself), or no other thread uses it while
+/// training, since images that need it are refused at start-up. @throws IoError
 std::filesystem::path write_checkpoint(const std::filesystem::path& folder,
                                        const StateSnapshot& state, const CheckpointOrigin& origin);
 

@@ -115,6 +115,19 @@ void remove_old_checkpoints(const fs::path& newest, std::int64_t keep) {
   }
 }
 
+void remove_unfinished(const fs::path& folder) {
+  std::error_code error;
+  for (fs::directory_iterator entry(folder, error); !error && entry != fs::directory_iterator();
+       entry.increment(error)) {
+    const auto name = entry->path().filename().string();
+    if (!name.starts_with(".step-") || !name.ends_with(".partial")) continue;
+    fs::remove_all(entry->path(), error);
+    if (error)
+      throw IoError("cannot remove unfinished checkpoint '" + entry->path().string() +
+                    "': " + error.message());
+  }
+}
+
 namespace {
 
 /// As checkpoint_named(), by its hash alone.

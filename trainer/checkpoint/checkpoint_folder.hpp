@@ -40,6 +40,10 @@ void set_later_aside(const std::filesystem::path& folder, std::int64_t step);
 /// removed is never taken for complete. @throws IoError
 void remove_old_checkpoints(const std::filesystem::path& newest, std::int64_t keep);
 
+/// Removes what a kill in mid-write left. REQUIRES that no other process writes there.
+/// @throws IoError
+void remove_unfinished(const std::filesystem::path& folder);
+
 /// The checkpoint that a user means by `path`: a checkpoint folder, or a run folder, of which the
 /// best or else the newest is taken. Verified and read on trial (try_to_read). @throws
 /// MissingInputError, CheckpointError

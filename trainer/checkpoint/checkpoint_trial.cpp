@@ -1,5 +1,6 @@
 #include "trainer/checkpoint/checkpoint_trial.hpp"
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -15,8 +16,10 @@ void read_numbers(hid_t group, const std::string& name) {
   const auto dataset = hdf5::open_dataset(group, name);
   const auto info = hdf5::describe_dataset(dataset.get(), name);
   if (info.type_class != H5T_FLOAT) return;
-  const auto type = info.type_bytes == sizeof(double) ? H5T_NATIVE_DOUBLE : H5T_NATIVE_FLOAT;
-  std::vector<double> values(static_cast<std::size_t>(info.values));
+  const bool wide = info.type_bytes == sizeof(double);
+  const auto type = wide ? H5T_NATIVE_DOUBLE : H5T_NATIVE_FLOAT;
+  std::vector<std::byte> values(static_cast<std::size_t>(info.values) *
+                                (wide ? sizeof(double) : sizeof(float)));
   hdf5::read_raw_dataset(dataset.get(), name, type, values.data(), info.values);
 }
 
