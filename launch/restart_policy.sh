@@ -7,8 +7,8 @@
 # A start that leaves no new checkpoint made no progress; after GONDOLA_RESTARTS (3) restarts in a row
 # without progress the run is given up.
 #
-# RUN_FOLDER.restarts holds "STARTS CHECKPOINT": so many starts since CHECKPOINT became the newest.
-# It outlives a job that is killed together with this script, so that those starts count as well.
+# RUN_FOLDER.restarts holds "STARTS CHECKPOINT FIRST": so many starts since CHECKPOINT became the newest,
+# which was FIRST when the first of all starts began.  It outlives a job that is killed together with this script, so that those starts count as well.
 
 # restart_newest RUN_FOLDER: the name of its newest complete checkpoint, or "none".
 restart_newest() {
@@ -23,16 +23,39 @@ restart_forget() { rm -f "$1.restarts"; }
 
 # restart_begin RUN_FOLDER: counts a start; fails, and says why, where the run is to be given up.
 restart_begin() {
-    local newest starts=0 since=''
+    local newest starts=0 since='' first=''
     newest=$(restart_newest "$1")
-    [[ ! -f $1.restarts ]] || read -r starts since <"$1.restarts"
+    [[ ! -f $1.restarts ]] || read -r starts since first <"$1.restarts"
     [[ $since == "$newest" ]] || starts=0
     if ((starts > ${GONDOLA_RESTARTS:-3})); then
         restart_give_up "$1" "$starts" "$newest" "was ended from outside"
         return 1
     fi
     mkdir -p "$(dirname "$1")"
-    echo "$((starts + 1)) $newest" >"$1.restarts"
+    echo "$((starts + 1)) $newest ${first:-$newest}" >"$1.restarts"
+}
+
+# restart_words RUN_FOLDER WORDS...: fills the array restarted_words with the program's words for the start
+# that restart_begin counted.  A checkpoint that the user named is where the run began: once the run has
+# left others, it goes on from the newest.
+restart_words() {
+    local newest starts since first='' word
+    newest=$(restart_newest "$1")
+    read -r starts since first <"$1.restarts"
+    shift
+    restarted_words=("$@")
+    [[ $newest != "$first" ]] || return 0
+    restarted_words=()
+    while (($#)); do
+        word=$1
+        shift
+        case $word in
+            --resume | --run.resume) (($# == 0)) || shift ;;
+            --resume=* | --run.resume=*) ;;
+            *) restarted_words+=("$word") ;;
+        esac
+    done
+    restarted_words+=(--resume auto)
 }
 
 # restart_wanted RUN_FOLDER CODE: whether the run, which ended with CODE, is to be started again; says
@@ -46,7 +69,7 @@ restart_wanted() {
         *) (($2 > 128 && $2 <= 192)) || { echo "restart: the run $ended: not started again." >&2; return 1; } ;;
     esac
     newest=$(restart_newest "$1")
-    [[ ! -f $1.restarts ]] || read -r starts since <"$1.restarts"
+    [[ ! -f $1.restarts ]] || read -r starts since _ <"$1.restarts"
     if [[ $since != "$newest" ]]; then
         echo "restart: the run $ended; it goes on from $newest." >&2
     elif ((starts > ${GONDOLA_RESTARTS:-3})); then
@@ -100,7 +123,7 @@ restart_ranks() {
 option_value() {
     local name=$1 value='' found=1
     shift
-    while (($#)); do # the last one wins, as in the program
+    while (($#)); do # two that differ are the program's to refuse
         case $1 in
             "--$name") value=${2-} found=0 ;;
             "--$name="*) value=${1#*=} found=0 ;;

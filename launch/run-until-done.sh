@@ -61,9 +61,11 @@ for ((start = 1; ; ++start)); do
         ranks=(-n "$count")
     fi
     restart_begin "$folder" || exit 1
+    restart_words "$folder" "$@" "${resume[@]}"
+    ! $asked || exit "${status:-130}"
     # In a process group of its own launch/run.sh does not get the terminal's Ctrl-C a second time.
     set -m
-    "$launch/run.sh" "${mpirun_options[@]}" "${ranks[@]}" -- "$@" "${resume[@]}" &
+    "$launch/run.sh" "${mpirun_options[@]}" "${ranks[@]}" -- "${restarted_words[@]}" &
     pid=$!
     set +m
     ! $asked || send TERM

@@ -57,10 +57,11 @@ requeue_job() {
 # last ones too, which it ends by signal: a full disk on one rank would look like a death that is worth a restart.
 run_step() {
     local ends code
-    ends=$(mktemp) code=0
+    ends=$(mktemp) || ends='' # a full /tmp: srun's own code then
+    code=0
     { srun "$@" 2>&1 >&3 | awk -v ends="$ends" '
         { print; fflush() }
-        /^srun: error: .*: Exited with exit code [0-9]+$/ { print $NF >ends; fflush(ends) }' >&2; } 3>&1 || code=$? # with pipefail, of srun
+        ends != "" && /^srun: error: .*: Exited with exit code [0-9]+$/ { print $NF >ends; fflush(ends) }' >&2; } 3>&1 || code=$? # with pipefail, of srun
     if ((code > 128)) && [[ -s $ends ]]; then code=$(head -n 1 "$ends"); fi
     rm -f "$ends"
     return "$code"

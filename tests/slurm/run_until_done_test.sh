@@ -55,6 +55,19 @@ follows 76 4 '4 starts in a row left no checkpoint newer than the beginning.*giv
 follows 76 7 'no checkpoint newer than step-00000005' 76 76 '76 step-00000005' 76 76 76 76 0
 grep -q -- '--run.folder run --resume auto' starts || fail "$(cat starts): --resume auto is missing"
 
+# A checkpoint that is named is where the run begins, until it has one of its own.
+rm -rf run
+: >starts
+printf '%s\n' 76 '76 step-00000005' 0 >plan
+GONDOLA=$work/program MPIRUN=$work/in_place_of_mpirun "$run_until_done" -n 1 -- \
+    train --resume other/step-00000003 --run.folder run >out 2>&1 || fail "a named checkpoint: exit code $?"
+cat >expected <<'STARTS'
+train --resume other/step-00000003 --run.folder run
+train --resume other/step-00000003 --run.folder run
+train --run.folder run --resume auto
+STARTS
+diff <(sed 's/^.*train/train/' starts) expected || fail "a named checkpoint is taken again, or not"
+
 refused() { # TEXT ARGUMENTS...
     local code=0
     "$run_until_done" "${@:2}" >out 2>&1 || code=$?
