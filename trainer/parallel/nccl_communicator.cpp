@@ -22,8 +22,11 @@ using namespace std::chrono_literals;
 /// Follows the collectives that lie on the GPU's stream: a thread that only looks.
 class NcclCompletion {
  public:
-  NcclCompletion(ncclComm* comm, CollectiveProgress& progress)
-      : comm_(comm), progress_(progress), thread_([this](std::stop_token stop) { run(stop); }) {}
+  NcclCompletion(ncclComm* comm, c10::DeviceIndex device, CollectiveProgress& progress)
+      : comm_(comm), progress_(progress), thread_([this, device](std::stop_token stop) {
+          c10::cuda::set_device(device);  // or asking the event makes a context on the first GPU
+          run(stop);
+        }) {}
 
   /// Held while the training thread calls NCCL, whose communicators serve one thread at a time.
   [[nodiscard]] std::unique_lock<std::mutex> lock() { return std::unique_lock(mutex_); }
@@ -109,7 +112,7 @@ NcclCommunicator::NcclCommunicator(const torch::Device& device, MPI_Comm world,
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
   config.blocking = 0;
   await("ncclCommInitRankConfig", ncclCommInitRankConfig(&comm_, size_, id, rank_, &config));
-  completion_ = std::make_unique<NcclCompletion>(comm_, progress_);
+  completion_ = std::make_unique<NcclCompletion>(comm_, device_.index(), progress_);
 }
 
 NcclCommunicator::~NcclCommunicator() = default;
