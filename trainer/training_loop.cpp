@@ -127,11 +127,21 @@ const BadStep* TrainingLoop::settle(const std::vector<BadStep>& bad) {
   try {
     return guard_.settle(bad);
   } catch (const DivergedError&) {
-    saver_.finish();
+    complete_last_checkpoint();
     throw;
   } catch (const CommError&) {
-    saver_.finish();
+    complete_last_checkpoint();
     throw;
+  }
+}
+
+/// Of a run that ends for another reason, which a failure to write does not replace. All ranks hear
+/// of that failure.
+void TrainingLoop::complete_last_checkpoint() {
+  try {
+    saver_.finish();
+  } catch (const IoError& error) {
+    if (run_.control.rank() == 0) run_.warn(error.what());
   }
 }
 

@@ -53,6 +53,7 @@ class TrainingLoop {
   void roll_back(const BadStep& bad);
   [[nodiscard]] bool may_save(std::int64_t number) const;
   [[nodiscard]] const BadStep* settle(const std::vector<BadStep>& bad);
+  void complete_last_checkpoint();
   void after_step(std::int64_t number, bool last, bool stop);
   void evaluate_and_keep_best(std::int64_t number);
   void make_samples(std::int64_t number);
