@@ -38,7 +38,7 @@ struct Batch {
 
 /// What a batch is made of.
 enum class PixelForm {
-  kBytes,   ///< As stored: a quarter of the memory, for a device that converts them itself.
+  kBytes,   ///< As stored: a quarter of the memory, for who converts them in parts or on a device.
   kValues,  ///< float32 in [0, 1], converted as they are read.
 };
 

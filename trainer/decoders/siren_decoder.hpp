@@ -51,7 +51,7 @@ class SirenDecoder final : public Decoder {
                                                   std::int64_t global_images,
                                                   const Pass& pass) override;
 
-  /// Who multiplies matrices: ATen, unless another was set.
+  /// Who multiplies matrices in a training step: ATen, unless another was set.
   [[nodiscard]] MatrixProduct product() const { return functions_.product; }
   void set_product(MatrixProduct product) { functions_.product = product; }
 

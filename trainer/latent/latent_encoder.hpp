@@ -14,7 +14,7 @@ namespace gondola {
 /// What is encoded. Shapes: B images of this rank (may be 0), C channels, H x W pixels.
 struct EncoderInput {
   torch::Tensor images;      ///< [B, C, H, W] in [0, 1], the dtype of the parameters; or as
-                             ///< values_at() takes them.
+                             ///< values_at() takes them, u8 where the decoder takes_bytes().
   torch::Tensor mean_image;  ///< [1, C, H, W]: mean of the global batch, or of the training set;
                              ///< used when images are coupled.
   std::int64_t global_images = 0;  ///< Images of the global batch.
