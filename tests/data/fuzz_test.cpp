@@ -2,12 +2,8 @@
 #include <archive_entry.h>
 #include <zlib.h>
 
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <functional>
-#include <random>
 
 #include "data/dataset_file.hpp"
 #include "data/images/decode.hpp"
@@ -20,92 +16,10 @@
 #include "data/importers/norb.hpp"
 #include "tests/data/lmdb_files.hpp"
 #include "tests/data/source_files.hpp"
+#include "tests/support/damage.hpp"
 
 namespace gondola {
 namespace {
-
-using Random = std::mt19937_64;
-
-std::int64_t number_from_environment(const char* name, std::int64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::atoll(text);
-}
-
-std::size_t below(Random& random, std::size_t limit) {
-  return limit == 0 ? 0 : static_cast<std::size_t>(random() % limit);
-}
-
-/// Writes a number of 1, 2, 4 or 8 bytes that sizes and offsets go wrong with.
-void spoil_number(std::string& bytes, Random& random) {
-  const std::size_t width = std::size_t{1} << below(random, 4);
-  if (bytes.size() < width) return;
-  static constexpr std::uint64_t kValues[] = {0,
-                                              1,
-                                              2,
-                                              0x7F,
-                                              0x80,
-                                              0xFF,
-                                              0x7FFF,
-                                              0xFFFF,
-                                              0x10000,
-                                              0x7FFFFFFF,
-                                              0x80000000,
-                                              0xFFFFFFFE,
-                                              0xFFFFFFFF,
-                                              0x7FFFFFFFFFFFFFFF,
-                                              0xFFFFFFFFFFFFFFFF};
-  const std::uint64_t value = below(random, 3) == 0 ? random() % (2 * bytes.size())
-                                                    : kValues[below(random, std::size(kValues))];
-  std::size_t place = below(random, bytes.size() - width + 1);
-  if (below(random, 2) == 0) place -= place % width;
-  const bool big_endian = below(random, 2) == 0;
-  for (std::size_t i = 0; i < width; ++i) {
-    const std::size_t shift = 8 * (big_endian ? width - 1 - i : i);
-    bytes[place + i] = static_cast<char>(value >> shift);
-  }
-}
-
-/// Damages a file in one or a few ways.
-void damage(std::string& bytes, Random& random) {
-  const std::size_t times = 1 + below(random, 4);
-  for (std::size_t time = 0; time < times && !bytes.empty(); ++time) {
-    // Headers are short and matter most: half of the damage is done to them.
-    const std::size_t range =
-        below(random, 2) == 0 ? std::min<std::size_t>(bytes.size(), 256) : bytes.size();
-    switch (below(random, 6)) {
-      case 0:
-        for (std::size_t i = below(random, 8) + 1; i-- > 0;) {
-          auto& byte = bytes[below(random, range)];
-          byte = static_cast<char>(byte ^ (1 << below(random, 8)));
-        }
-        break;
-      case 1:
-        if (below(random, 3) == 0) bytes.resize(below(random, bytes.size()));
-        break;
-      case 2:
-      case 3: {
-        std::string front = bytes.substr(0, range);
-        spoil_number(front, random);
-        bytes.replace(0, range, front);
-        break;
-      }
-      case 4: {  // a piece of the file over another
-        const std::size_t length = below(random, 64);
-        const std::size_t from = below(random, bytes.size()), to = below(random, range);
-        bytes.replace(to, std::min(length, bytes.size() - to), bytes.substr(from, length));
-        break;
-      }
-      default: {  // bytes out or in
-        const std::size_t place = below(random, range);
-        if (below(random, 2) == 0) {
-          bytes.erase(place, below(random, 16));
-        } else {
-          bytes.insert(place, below(random, 16), static_cast<char>(random()));
-        }
-      }
-    }
-  }
-}
 
 /// Makes the checksums of a PNG's chunks right again, so that the damage is looked at.
 void mend_png(std::string& bytes) {
@@ -143,34 +57,14 @@ class Fuzz : public DataTest {
   void fuzz(const std::string& name, const std::string& whole,
             const std::function<void(const std::string& path)>& read,
             void (*mend)(std::string&) = change_nothing) const {
-    const std::int64_t files = number_from_environment("GONDOLA_FUZZ_FILES", 20);
-    const std::int64_t seed = number_from_environment("GONDOLA_FUZZ_SEED", 1);
-    const bool verbose = number_from_environment("GONDOLA_FUZZ_VERBOSE", 0) != 0;
     std::filesystem::create_directories(std::filesystem::path(in_folder(name)).parent_path());
-    std::int64_t refused = 0;
-    for (std::int64_t i = 0; i < files; ++i) {
-      Random random(static_cast<std::uint64_t>(seed * 1000003 + i));
-      std::string bytes = whole;
-      damage(bytes, random);
-      if (below(random, 2) == 0) mend(bytes);
+    const auto count = fuzz_bytes(name, whole, mend, [&](const std::string& bytes) {
       write_bytes(name, bytes);
-      if (verbose)
-        std::fprintf(stderr, "file %lld of %s\n", static_cast<long long>(i), name.c_str());
-      const auto begin = std::chrono::steady_clock::now();
-      try {
-        read(in_folder(name));
-      } catch (const Error& error) {
-        ++refused;
-        EXPECT_NE(std::string(error.what()), "") << i;
-      } catch (const std::exception& error) {
-        ADD_FAILURE() << "file " << i << " of seed " << seed << ": " << error.what();
-      }
-      const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
-      EXPECT_LT(taken.count(), 60.0) << "file " << i << " of seed " << seed;
-    }
-    RecordProperty("files", std::to_string(files));
-    RecordProperty("refused", std::to_string(refused));
-    EXPECT_GT(refused, files / 20) << "the damage is not met";
+      read(in_folder(name));
+    });
+    RecordProperty("files", std::to_string(count.files));
+    RecordProperty("refused", std::to_string(count.refused));
+    EXPECT_GT(count.refused, count.files / 20) << "the damage is not met";
   }
 
   void fuzz_source(const std::string& name, const std::string& whole,
