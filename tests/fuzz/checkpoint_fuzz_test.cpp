@@ -125,7 +125,9 @@ TEST_P(CheckpointFuzz, a_forged_hash_does_not_make_damage_dangerous) {
   const auto opened = fuzz_bytes("state.h5", whole, mend, [&](const std::string& bytes) {
     forge(bytes);
     const auto weights = open_model();
-    if (bytes == whole) EXPECT_TRUE(weights.equal(saved.average));
+    if (bytes == whole) {
+      EXPECT_TRUE(weights.equal(saved.average));
+    }
   });
   EXPECT_GT(mended, resumed.files / 8) << "no damage reaches the parser";
   EXPECT_GT(resumed.refused, resumed.files / 20) << "the damage is not met";
@@ -179,8 +181,8 @@ TEST_P(CheckpointFuzz, a_cursor_that_no_run_can_have_is_refused) {
 
 INSTANTIATE_TEST_SUITE_P(Decoders, CheckpointFuzz,
                          testing::Values(DecoderKind::kSiren, DecoderKind::kConv),
-                         [](const auto& info) {
-                           return info.param == DecoderKind::kSiren ? "siren" : "conv";
+                         [](const auto& decoder) {
+                           return decoder.param == DecoderKind::kSiren ? "siren" : "conv";
                          });
 
 }  // namespace
