@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Counts what a ctest run did: summary.py JUNIT_FILE.
+"""Counts what ctest runs did: summary.py JUNIT_FILE...
 
 A GoogleTest program counts each of its cases (once for each number of ranks it ran on), and so
 does a Python test that runs with -v; another test counts once.  A program that failed without a failed case (a crash, a time-out, a failure on
@@ -72,7 +72,10 @@ def summarize(suite):
 
 
 def main():
-    passed, failed, skipped = summarize(ElementTree.parse(sys.argv[1]).getroot())
+    passed, failed, skipped = 0, [], []
+    for path in sys.argv[1:]:
+        counts = summarize(ElementTree.parse(path).getroot())
+        passed, failed, skipped = passed + counts[0], failed + counts[1], skipped + counts[2]
     for reason, count in sorted(Counter(skipped).items()):
         print(f"skipped {count}: {reason}")
     for name in failed:

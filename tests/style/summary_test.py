@@ -68,6 +68,18 @@ class Summary(unittest.TestCase):
                               "1 passed, 1 failed, 1 skipped"]),
                          self.summarize(testcase("things", "fail", PYTHON, "<failure/>")))
 
+    def test_several_runs_are_counted_together(self):
+        with tempfile.TemporaryDirectory() as folder:
+            paths = []
+            for name, case in (("a", testcase("order", "fail", GTEST, "<failure/>")),
+                               ("b", testcase("style", "run"))):
+                paths.append(Path(folder) / name)
+                paths[-1].write_text(f"<testsuite>{case}</testsuite>")
+            run = subprocess.run([sys.executable, str(SUMMARY), *map(str, paths)],
+                                 capture_output=True, text=True)
+        self.assertEqual((1, "2 passed, 1 failed, 1 skipped"),
+                         (run.returncode, run.stdout.splitlines()[-1]))
+
     def test_no_test_at_all_is_a_failure(self):
         self.assertEqual((1, ["0 passed, 0 failed, 0 skipped"]), self.summarize())
 
