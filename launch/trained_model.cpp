@@ -27,15 +27,10 @@ TrainedModel::TrainedModel(const std::filesystem::path& path, torch::Device devi
 
 std::unique_ptr<ImageSource> TrainedModel::open_images(const std::string& path, Split split) const {
   auto source = open_source(path.empty() ? config_.data.path : path, split, CacheKind::kNone);
-  const ImageShape found{
-      .channels = source->channels(), .height = source->height(), .width = source->width()};
+  const auto found = shape_of(*source);
   if (found != shape_) {
-    const auto text = [](const ImageShape& size) {
-      return std::to_string(size.channels) + "x" + std::to_string(size.height) + "x" +
-             std::to_string(size.width);
-    };
-    throw DataError(source->name() + " holds images " + text(found) + ", the model of '" +
-                    checkpoint_.string() + "' was trained on " + text(shape_) +
+    throw DataError(source->name() + " holds images " + text_of(found) + ", the model of '" +
+                    checkpoint_.string() + "' was trained on " + text_of(shape_) +
                     "; import them at that size");
   }
   return source;

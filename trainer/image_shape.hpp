@@ -1,8 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 namespace gondola {
+
+class ImageSource;
 
 /// The shape of every image of a dataset.
 struct ImageShape {
@@ -12,5 +15,10 @@ struct ImageShape {
   [[nodiscard]] std::int64_t values() const { return channels * height * width; }
   bool operator==(const ImageShape&) const = default;
 };
+
+[[nodiscard]] ImageShape shape_of(const ImageSource& source);
+
+/// "3x64x64"
+[[nodiscard]] std::string text_of(const ImageShape& shape);
 
 }  // namespace gondola

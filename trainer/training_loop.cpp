@@ -27,10 +27,6 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 /// Epoch of the batch before this one.
 std::int64_t epoch_before(Cursor next) { return next.batch == 0 ? next.epoch - 1 : next.epoch; }
 
-ImageShape shape_of(const ImageSource& source) {
-  return {.channels = source.channels(), .height = source.height(), .width = source.width()};
-}
-
 /// [W, phases] float64: this rank's seconds in its row, zeros in the others', so that the sum over
 /// ranks is a table of all of them.
 torch::Tensor phases_by_rank(const PhaseSeconds& own, const Communicator& control) {

@@ -27,9 +27,4 @@ nlohmann::ordered_json spread(const std::vector<double>& values) {
           {"max", *std::max_element(values.begin(), values.end())}};
 }
 
-std::string image_text(const ImageShape& shape) {
-  return std::to_string(shape.channels) + "x" + std::to_string(shape.height) + "x" +
-         std::to_string(shape.width);
-}
-
 }  // namespace gondola

@@ -23,7 +23,4 @@ using Clock = std::chrono::steady_clock;
 /// {"median":..,"min":..,"max":..}. REQUIRES at least one value.
 [[nodiscard]] nlohmann::ordered_json spread(const std::vector<double>& values);
 
-/// "1x28x28".
-[[nodiscard]] std::string image_text(const ImageShape& shape);
-
 }  // namespace gondola

@@ -29,7 +29,7 @@ class Saved {
   explicit Saved(const RunConfig& config)
       : trainee_(config, kShape),
         pixels_(read_pixels(*open_source("synthetic:" + std::to_string(config.trainer.batch_size) +
-                                             "x" + image_text(kShape),
+                                             "x" + text_of(kShape),
                                          Split::kTrain, CacheKind::kNone),
                             0, config.trainer.batch_size)),
         ids_(static_cast<std::size_t>(config.trainer.batch_size)),

@@ -33,10 +33,6 @@ RunConfig with_step_size(RunConfig config, const ImageSource& source) {
   return config;
 }
 
-ImageShape shape_of(const ImageSource& source) {
-  return {.channels = source.channels(), .height = source.height(), .width = source.width()};
-}
-
 /// A model and the images that it is trained on, all in one batch.
 class Bench {
  public:
@@ -123,7 +119,7 @@ void bench_errors(const RunConfig& config, const ImageSource& source,
     if (uniform == 0) uniform = error;
     const nlohmann::ordered_json json = {
         {"bench", "coordinates"},
-        {"image", image_text(bench.shape())},
+        {"image", text_of(bench.shape())},
         {"batch_size", batch},
         {"inner", to_text(set.inner)},
         {"outer", to_text(set.outer)},
@@ -166,7 +162,7 @@ void bench_sizes(RunConfig config, const std::function<void(const std::string&)>
       ratios.push_back(seconds[i][repeat] / seconds[0][repeat]);
     }
     const nlohmann::ordered_json json = {{"bench", "coordinates"},
-                                         {"image", image_text(benches[i]->shape())},
+                                         {"image", text_of(benches[i]->shape())},
                                          {"batch_size", config.trainer.batch_size},
                                          {"inner", to_text(set.inner)},
                                          {"outer", to_text(set.outer)},

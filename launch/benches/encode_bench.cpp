@@ -45,7 +45,7 @@ double best_matmul_gflops() {
 
 std::string bench_encode(const RunConfig& config, const ImageShape& shape) {
   const auto batch = config.trainer.batch_size;
-  const auto source = open_source("synthetic:" + std::to_string(batch) + "x" + image_text(shape),
+  const auto source = open_source("synthetic:" + std::to_string(batch) + "x" + text_of(shape),
                                   Split::kTrain, CacheKind::kNone);
   const auto few = to_values(read_pixels(*source, 0, batch), torch::kFloat32, torch::kCPU);
   const auto many =
@@ -84,7 +84,7 @@ std::string bench_encode(const RunConfig& config, const ImageShape& shape) {
   const nlohmann::ordered_json json = {
       {"bench", "encode"},
       {"decoder", config.model.decoder == DecoderKind::kConv ? "conv" : "siren"},
-      {"image", image_text(shape)},
+      {"image", text_of(shape)},
       {"latent", config.latent.size},
       {"threads", at::get_num_threads()},
       {"repeats", config.bench.repeats},

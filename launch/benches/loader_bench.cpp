@@ -21,11 +21,6 @@ struct LoaderCase {
   std::int64_t threads;
 };
 
-std::string shape_text(const ImageSource& source) {
-  return image_text(
-      {.channels = source.channels(), .height = source.height(), .width = source.width()});
-}
-
 LoaderOptions options_of(const RunConfig& config, const LoaderCase& now) {
   return {.shuffle = now.shuffle,
           .block_images = config.data.block_images,
@@ -96,7 +91,7 @@ nlohmann::ordered_json warm_case(const RunConfig& config, const std::string& pat
   }
   const bool mapping_is_better = median(mapping_rates) >= median(pread_rates);
   return {{"bench", "loader"},
-          {"image", shape_text(*source)},
+          {"image", text_of(shape_of(*source))},
           {"images", source->images()},
           {"batch_size", batch},
           {"shuffle", to_text(now.shuffle)},
@@ -136,7 +131,7 @@ nlohmann::ordered_json cold_case(const RunConfig& config, const std::string& pat
     const double mine = seconds_since(start);
     epoch_images = batches * config.trainer.batch_size;
     image_bytes = source->image_bytes();
-    image = shape_text(*source);
+    image = text_of(shape_of(*source));
     const double all = static_cast<double>(source->images());
     own.push_back(static_cast<double>(epoch_images) / mine);
     sequential.push_back(all / control);

@@ -15,8 +15,7 @@ namespace gondola {
 
 nlohmann::ordered_json bench_loader_wait(const RunConfig& config, const std::string& path) {
   const auto source = open_source(path, Split::kTrain, config.data.cache);
-  const ImageShape shape{
-      .channels = source->channels(), .height = source->height(), .width = source->width()};
+  const auto shape = shape_of(*source);
   BatchLoader loader(*source, {.shuffle = config.data.shuffle,
                                .block_images = config.data.block_images,
                                .seed = config.run.seed,
@@ -43,7 +42,7 @@ nlohmann::ordered_json bench_loader_wait(const RunConfig& config, const std::str
   return {{"bench", "loader"},
           {"case", "training step"},
           {"decoder", config.model.decoder == DecoderKind::kConv ? "conv" : "siren"},
-          {"image", image_text(shape)},
+          {"image", text_of(shape)},
           {"batch_size", config.trainer.batch_size},
           {"compute_threads", at::get_num_threads()},
           {"reader_threads", config.data.reader_threads},

@@ -69,7 +69,7 @@ void bench_memory(const RunConfig& config,
     const auto start = Clock::now();
     const auto growth = growth_of_step(config, images, side);
     nlohmann::ordered_json json = {{"bench", "memory"},
-                                   {"image", image_text({1, side, side})},
+                                   {"image", text_of(ImageShape{1, side, side})},
                                    {"batch_size", images},
                                    {"growth_bytes", growth},
                                    {"seconds", seconds_since(start)}};

@@ -21,6 +21,7 @@
 #include "trainer/evaluation/evaluate.hpp"
 #include "trainer/kernels/matmul_rate.hpp"
 #include "trainer/model.hpp"
+#include "trainer/model_flop.hpp"
 #include "trainer/objectives/squared_error.hpp"
 #include "trainer/train_step.hpp"
 
@@ -43,12 +44,11 @@ Seconds timed(const F& work) {
 
 /// GFLOP in the products of one step of a SIREN: 3 B + 3 + 3 C passes over its N coordinates.
 double siren_gflop(const RunConfig& config, const ImageShape& shape) {
-  const auto hidden = static_cast<double>(config.model.hidden);
-  const auto channels = static_cast<double>(shape.channels);
-  const double products =
-      hidden * (2 + hidden * static_cast<double>(config.model.layers - 1) + channels);
-  const double passes = 3 * static_cast<double>(config.trainer.batch_size) + 3 + 3 * channels;
-  return 2e-9 * products * passes * static_cast<double>(shape.height * shape.width);
+  auto whole_grid = config;
+  whole_grid.coordinates = {};
+  const auto batch = static_cast<double>(config.trainer.batch_size);
+  return 1e-9 * flop_per_image(whole_grid, shape) *
+         (batch + 1 + static_cast<double>(shape.channels));
 }
 
 /// The control is one plain step; what it does not do cannot be compared with it.
@@ -78,7 +78,7 @@ void refuse_other_steps(const RunConfig& config) {
 std::string bench_step(const RunConfig& config, const ImageShape& shape) {
   refuse_other_steps(config);
   const auto batch = config.trainer.batch_size;
-  const auto source = open_source("synthetic:" + std::to_string(batch) + "x" + image_text(shape),
+  const auto source = open_source("synthetic:" + std::to_string(batch) + "x" + text_of(shape),
                                   Split::kTrain, CacheKind::kNone);
   const auto pixels = read_pixels(*source, 0, batch);
   const auto images = to_values(pixels, torch::kFloat32, torch::kCPU);
@@ -153,7 +153,7 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape) {
   nlohmann::ordered_json json = {
       {"bench", "step"},
       {"decoder", config.model.decoder == DecoderKind::kConv ? "conv" : "siren"},
-      {"image", image_text(shape)},
+      {"image", text_of(shape)},
       {"batch_size", batch},
       {"latent", config.latent.size},
       {"threads", at::get_num_threads()},
