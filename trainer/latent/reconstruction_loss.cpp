@@ -19,8 +19,8 @@ ReconstructionLoss::ReconstructionLoss(Decoder& decoder, const torch::Tensor& im
                     (share_origin && decoder.shares_origin(pass.normalisation))) {}
 
 torch::Tensor ReconstructionLoss::per_image(const torch::Tensor& z) const {
-  const auto target = values_of(values_in(images_, pass_), z.scalar_type());
-  return squared_error_per_image(decoder_.decode(z, pass_), target) * weight_in(pass_);
+  if (!target_.defined()) target_ = values_of(values_in(images_, pass_), z.scalar_type());
+  return squared_error_per_image(decoder_.decode(z, pass_), target_) * weight_in(pass_);
 }
 
 std::optional<OriginGradient> ReconstructionLoss::at_origin() const {

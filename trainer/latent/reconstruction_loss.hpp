@@ -27,6 +27,7 @@ class ReconstructionLoss final : public InnerLoss {
   std::int64_t global_images_;
   const Pass& pass_;
   bool share_origin_;
+  mutable torch::Tensor target_;  ///< Values of the images at the pass's coordinates, once needed.
 };
 
 }  // namespace gondola
