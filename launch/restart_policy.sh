@@ -8,7 +8,8 @@
 # without progress the run is given up.
 #
 # RUN_FOLDER.restarts holds "STARTS CHECKPOINT FIRST": so many starts since CHECKPOINT became the newest,
-# which was FIRST when the first of all starts began.  It outlives a job that is killed together with this script, so that those starts count as well.
+# which was FIRST when the first of all starts began.  It outlives a job that is killed together with
+# this script, so that those starts count as well.
 
 # restart_newest RUN_FOLDER: the name of its newest complete checkpoint, or "none".
 restart_newest() {

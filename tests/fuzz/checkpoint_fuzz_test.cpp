@@ -54,7 +54,7 @@ class CheckpointFuzz : public testing::TestWithParam<DecoderKind> {
     write_file(path / "COMPLETE", line);
   }
 
-  /// What --resume auto does with the checkpoint.
+  /// What --resume PATH does with the checkpoint, once it is found to be whole.
   void resume(Trained& loaded) const {
     const auto newest = newest_complete(root / "checkpoints");
     ASSERT_EQ(newest.path, path);

@@ -5,7 +5,8 @@
 namespace gondola {
 
 /// FLOP/s of ATen's matrix product with this type on this device, best of several: of a SIREN's
-/// layer on a CPU (784x256x256, with ATen's threads, some 10 ms), of 4096x4096x4096 on a GPU.
+/// layer on a CPU (784x256x256, with ATen's threads, tens of milliseconds), of 4096x4096x4096 on a
+/// GPU.
 [[nodiscard]] double measure_matmul_rate(const torch::TensorOptions& options);
 
 }  // namespace gondola
