@@ -4,6 +4,7 @@
 #include "trainer/parallel/mpi_check.hpp"
 #include "trainer/parallel/mpi_communicator.hpp"
 #if GONDOLA_WITH_CUDA
+#include "trainer/parallel/cuda_stream.hpp"
 #include "trainer/parallel/nccl_communicator.hpp"
 #endif
 
@@ -14,7 +15,8 @@ std::unique_ptr<Communicator> make_communicator(const torch::Device& device, MPI
                                                 [[maybe_unused]] double timeout_seconds) {
   if (device.is_cpu()) return std::make_unique<MpiCommunicator>(world, progress);
 #if GONDOLA_WITH_CUDA
-  return std::make_unique<NcclCommunicator>(device, world, progress, timeout_seconds);
+  return std::make_unique<NcclCommunicator>(device, std::make_unique<CudaStream>(device), world,
+                                            progress, timeout_seconds);
 #else
   throw ConfigError("this build has no CUDA, but the device is " + device.str() +
                     ": build with --preset cuda, or pass --parallel.device cpu");

@@ -2,85 +2,30 @@
 
 #include "trainer/parallel/nccl_communicator.hpp"
 
-#include <c10/cuda/CUDAEvent.h>
-#include <c10/cuda/CUDAFunctions.h>
-#include <c10/cuda/CUDAStream.h>
 #include <nccl.h>
 #include <torch/types.h>
 
-#include <mutex>
+#include <algorithm>
+#include <limits>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "configs/errors.hpp"
 #include "trainer/parallel/mpi_check.hpp"
+#include "trainer/parallel/nccl_completion.hpp"
 
 namespace gondola {
 
 using namespace std::chrono_literals;
 
-/// Follows the collectives that lie on the GPU's stream: a thread that only looks.
-class NcclCompletion {
- public:
-  NcclCompletion(ncclComm* comm, c10::DeviceIndex device, CollectiveProgress& progress)
-      : comm_(comm), progress_(progress), thread_([this, device](std::stop_token stop) {
-          c10::cuda::set_device(device);  // or asking the event makes a context on the first GPU
-          run(stop);
-        }) {}
-
-  /// Held while the training thread calls NCCL, whose communicators serve one thread at a time.
-  [[nodiscard]] std::unique_lock<std::mutex> lock() { return std::unique_lock(mutex_); }
-
-  /// REQUIRES lock(). A collective is about to be put on the stream.
-  void enter(const char* call, std::int64_t bytes) {
-    if (pending_ > 0) progress_.leave(pending_);
-    pending_ = progress_.enter(call, bytes);
-    event_ = c10::cuda::CUDAEvent(cudaEventDisableTiming);
-  }
-  /// REQUIRES lock(). It was put on `stream`.
-  void enqueued(const c10::cuda::CUDAStream& stream) { event_.record(stream); }
-
-  /// REQUIRES lock(). What NCCL or CUDA reported since the start; empty: nothing.
-  [[nodiscard]] const std::string& fault() const { return fault_; }
-
- private:
-  void run(const std::stop_token& stop) {
-    while (!stop.stop_requested()) {
-      std::this_thread::sleep_for(20ms);
-      const auto held = lock();
-      look();
-    }
-    if (pending_ > 0) progress_.leave(pending_);
-  }
-
-  void look() {
-    if (!fault_.empty()) return;
-    ncclResult_t state = ncclSuccess;
-    ncclCommGetAsyncError(comm_, &state);
-    if (state != ncclSuccess && state != ncclInProgress) {
-      fault_ = ncclGetErrorString(state);
-      return;
-    }
-    if (pending_ == 0 || !event_.isCreated()) return;
-    try {
-      if (!event_.query()) return;
-      progress_.leave(pending_);
-      pending_ = 0;
-    } catch (const c10::Error& error) {
-      fault_ = error.what_without_backtrace();
-    }
-  }
-
-  ncclComm* comm_;
-  CollectiveProgress& progress_;
-  std::mutex mutex_;
-  std::uint64_t pending_ = 0;   // a collective that the GPU is not known to be past; 0: none
-  c10::cuda::CUDAEvent event_;  // behind the latest collective
-  std::string fault_;
-  std::jthread thread_;  // last: stops before what it looks at goes
-};
-
 namespace {
+
+using Seconds = NcclCompletion::Seconds;
+
+/// An abort in the middle of a transfer over NVLink makes schedulers take the node away: what is
+/// under way gets so long to end, but no more than a tenth of the timeout.
+constexpr Seconds kLongestDrain{5.0};
 
 ncclDataType_t nccl_type(const torch::Tensor& tensor) {
   switch (tensor.scalar_type()) {
@@ -98,12 +43,13 @@ ncclDataType_t nccl_type(const torch::Tensor& tensor) {
 
 }  // namespace
 
-NcclCommunicator::NcclCommunicator(const torch::Device& device, MPI_Comm world,
+NcclCommunicator::NcclCommunicator(const torch::Device& device,
+                                   std::unique_ptr<DeviceStream> stream, MPI_Comm world,
                                    CollectiveProgress& progress, double timeout_seconds)
-    : device_(device), progress_(progress), timeout_(timeout_seconds) {
+    : device_(device), stream_(std::move(stream)), progress_(progress), timeout_(timeout_seconds) {
   mpi_check(MPI_Comm_rank(world, &rank_), "MPI_Comm_rank");
   mpi_check(MPI_Comm_size(world, &size_), "MPI_Comm_size");
-  c10::cuda::set_device(device_.index());
+  stream_->make_current();
 
   const CollectiveScope scope(progress_, "ncclCommInitRank");
   ncclUniqueId id{};
@@ -112,14 +58,18 @@ NcclCommunicator::NcclCommunicator(const torch::Device& device, MPI_Comm world,
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
   config.blocking = 0;
   await("ncclCommInitRankConfig", ncclCommInitRankConfig(&comm_, size_, id, rank_, &config));
-  completion_ = std::make_unique<NcclCompletion>(comm_, device_.index(), progress_);
+  completion_ = std::make_unique<NcclCompletion>(comm_, *stream_, progress_);
 }
 
 NcclCommunicator::~NcclCommunicator() = default;
 
 void NcclCommunicator::close() {
-  completion_.reset();
+  require_open("ncclCommFinalize");
   const CollectiveScope scope(progress_, "ncclCommFinalize");
+  if (const auto fault = completion_->wait(timeout_); !fault.empty()) {
+    fail("ncclCommFinalize", fault);
+  }
+  completion_.reset();
   await("ncclCommFinalize", ncclCommFinalize(comm_));
   const auto result = ncclCommDestroy(std::exchange(comm_, nullptr));
   if (result != ncclSuccess) fail("ncclCommDestroy", ncclGetErrorString(result));
@@ -129,17 +79,18 @@ const char* NcclCommunicator::fault_of(int result) const {
   auto state = static_cast<ncclResult_t>(result);
   const auto last = std::chrono::steady_clock::now() + timeout_;
   while (state == ncclInProgress) {
-    if (std::chrono::steady_clock::now() > last) return "the peers did not come in time";
+    if (std::chrono::steady_clock::now() > last) return kPeersLate;
     std::this_thread::sleep_for(100us);
     if (ncclCommGetAsyncError(comm_, &state) != ncclSuccess) return "no asynchronous state";
   }
   return state == ncclSuccess ? nullptr : ncclGetErrorString(state);
 }
 
-void NcclCommunicator::fail(const char* call, const char* words) {
+void NcclCommunicator::fail(const char* call, const std::string& words) {
+  // Both the draining and the abort may hang: the watchdog is to see it.
+  const CollectiveScope scope(progress_, "ncclCommAbort");
+  if (completion_) completion_->drain(std::min<Seconds>(kLongestDrain, timeout_ / 10));
   completion_.reset();
-  const CollectiveScope scope(
-      progress_, "ncclCommAbort");  // the abort itself may hang: the watchdog is to see it
   if (comm_ != nullptr) ncclCommAbort(std::exchange(comm_, nullptr));
   throw CommError(std::string(call) + " failed on " + device_.str() + " with \"" + words +
                   "\": restart from the last checkpoint (NCCL_DEBUG=INFO tells more)");
@@ -151,8 +102,7 @@ void NcclCommunicator::await(const char* call, int result) {
 
 void NcclCommunicator::launch(const char* call, std::int64_t bytes,
                               const std::function<int(void*)>& enqueue) {
-  TORCH_CHECK(comm_ != nullptr, call, " on a communicator that was closed or aborted");
-  const auto stream = c10::cuda::getCurrentCUDAStream(device_.index());
+  require_open(call);
   std::string fault;
   {
     const auto held = completion_->lock();
@@ -160,11 +110,15 @@ void NcclCommunicator::launch(const char* call, std::int64_t bytes,
     if (fault.empty()) {
       completion_->enter(call, bytes);
       // The first collective connects the ranks, which is waited for here.
-      if (const char* words = fault_of(enqueue(stream.stream()))) fault = words;
+      if (const char* words = fault_of(enqueue(stream_->current()))) fault = words;
     }
-    if (fault.empty()) completion_->enqueued(stream);
+    if (fault.empty()) completion_->enqueued(stream_->mark());
   }
-  if (!fault.empty()) fail(call, fault.c_str());
+  if (!fault.empty()) fail(call, fault);
+}
+
+void NcclCommunicator::require_open(const char* call) const {
+  TORCH_CHECK(comm_ != nullptr, call, " on a communicator that was closed or aborted");
 }
 
 void NcclCommunicator::require_here(const torch::Tensor& tensor) const {
@@ -207,7 +161,10 @@ torch::Tensor NcclCommunicator::all_gather(const torch::Tensor& tensor) {
 void NcclCommunicator::barrier() {
   auto one = torch::ones({1}, torch::TensorOptions(device_).dtype(torch::kInt64));
   all_reduce_sum(one);
-  const auto sum = one.item<std::int64_t>();  // host sync: this is what a barrier is for
+  // Host sync: this is what a barrier is for. Not in one.item(), which no fault would end.
+  const auto fault = completion_->wait(Seconds(std::numeric_limits<double>::infinity()));
+  if (!fault.empty()) fail("ncclAllReduce", fault);
+  const auto sum = one.item<std::int64_t>();
   TORCH_CHECK(sum == size_, "a barrier over ", size_, " ranks counted ", sum);
 }
 

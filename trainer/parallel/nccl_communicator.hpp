@@ -6,9 +6,11 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "trainer/parallel/collective_progress.hpp"
 #include "trainer/parallel/communicator.hpp"
+#include "trainer/parallel/device_stream.hpp"
 
 struct ncclComm;
 
@@ -19,33 +21,36 @@ class NcclCompletion;
 /// Collectives over NCCL for CUDA tensors, one GPU a rank. Present in builds with CUDA only; others
 /// reach it through make_communicator().
 ///
-/// Every call is put on torch's current stream of the device, so its result serves the next
-/// operation there and the host goes on. A helper thread (it calls CUDA and NCCL, never MPI) marks
-/// the collective as left in CollectiveProgress once the GPU is past it, and notes NCCL's
-/// asynchronous errors, which the next call throws after ncclCommAbort.
+/// Every call is put on the current stream of the device, so its result serves the next operation
+/// there and the host goes on. A helper thread marks the collective as left in CollectiveProgress
+/// once the GPU is past it, and notes NCCL's asynchronous errors. The training thread finds them in
+/// its next call or in a barrier that it waits in: it starts nothing more, gives what is under way
+/// a few seconds to end, aborts the communicator and throws. So nothing is put on the stream while
+/// another thread aborts.
 ///
 /// The destructor starts no collective and waits for no peer; close() ends the communicator
 /// properly.
 class NcclCommunicator final : public Communicator {
  public:
-  /// Collective over `world`, whose rank 0 sends the unique id. Makes `device` current.
-  /// `progress` must outlive this object.
+  /// Collective over `world`, whose rank 0 sends the unique id. Makes `device`, to which `stream`
+  /// belongs, current. `progress` must outlive this object.
   /// @throws CommError where the peers do not come within `timeout_seconds`.
-  NcclCommunicator(const torch::Device& device, MPI_Comm world, CollectiveProgress& progress,
-                   double timeout_seconds);
+  NcclCommunicator(const torch::Device& device, std::unique_ptr<DeviceStream> stream,
+                   MPI_Comm world, CollectiveProgress& progress, double timeout_seconds);
   ~NcclCommunicator() override;
 
   [[nodiscard]] int rank() const override { return rank_; }
   [[nodiscard]] int size() const override { return size_; }
 
-  /// REQUIRES a CUDA tensor of this communicator's device, as do broadcast and all_gather.
+  /// REQUIRES a tensor on this communicator's device, as do broadcast and all_gather.
   void all_reduce_sum(torch::Tensor& tensor) override;
   void broadcast(torch::Tensor& tensor, int root) override;
   [[nodiscard]] torch::Tensor all_gather(const torch::Tensor& tensor) override;
   /// The one call that waits on the host: returns when every rank's GPU has come here.
   void barrier() override;
 
-  /// Collective. Ends the communicator; nothing may be called afterwards. @throws CommError
+  /// Collective. Waits for what is on the stream and ends the communicator; nothing may be called
+  /// afterwards. @throws CommError
   void close();
 
  private:
@@ -57,10 +62,12 @@ class NcclCommunicator final : public Communicator {
   /// The same; aborts and throws where there is a fault.
   void await(const char* call, int result);
   /// Aborts the communicator. @throws CommError always
-  [[noreturn]] void fail(const char* call, const char* words);
+  [[noreturn]] void fail(const char* call, const std::string& words);
+  void require_open(const char* call) const;
   void require_here(const torch::Tensor& tensor) const;
 
   torch::Device device_;
+  std::unique_ptr<DeviceStream> stream_;
   CollectiveProgress& progress_;
   std::chrono::duration<double> timeout_;
   ncclComm* comm_ = nullptr;
