@@ -20,6 +20,19 @@ if [[ ! -x $gondola ]]; then
     exit 66
 fi
 
+# given OPTION: its value, by the output of --print-config in `configuration`; fails where it has its default because
+# nothing was given.
+given() {
+    awk -v name="$1" '
+        /^\[/ { section = substr($0, 2, length($0) - 2) }
+        /^#/ { is_given = /; given: /; next }
+        $1 == substr(name, length(section) + 2) && index(name, section ".") == 1 {
+            if (!is_given) exit
+            sub(/^[^=]*= ?/, ""); print; found = 1; exit
+        }
+        END { exit !found }' <<<"${configuration:?}"
+}
+
 # say_network: the variables that choose between networks, as they are, and which there are.
 say_network() {
     local set

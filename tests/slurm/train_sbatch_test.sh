@@ -54,6 +54,7 @@ grep -q 'ended with 64 (bad command line or configuration): not started again' "
 # One rank's own end counts, not the signal that ends the others for it.
 cat >one_rank_fails <<'PROGRAM'
 #!/usr/bin/env bash
+[[ $* != *--print-config ]] || exit 0
 echo $SLURM_PROCID >>starts
 if [[ $SLURM_PROCID == 1 ]]; then
     until grep -qx 0 starts; do sleep 0.1; done
@@ -81,6 +82,14 @@ done
 wait_until job_ended "$job" || fail "the job did not end"
 [[ $(job_state "$job" Restarts) == 1 ]] || fail "$(job_state "$job" Restarts) restarts, not 1"
 grep -q '2 starts in a row left no checkpoint newer than the beginning.*given up' "$log" || fail "the log does not say why"
+
+# --- What an INI file says is not the script's to choose.
+printf '[run]\nfolder = a folder\n[monitoring]\nbind = 127.0.0.1\n' >own.ini
+job=$(GONDOLA_TRAINER_STEPS=2 sbatch --parsable --nodes=2 --ntasks-per-node=1 "$checkout/launch/slurm/train.sbatch" "${small_run[@]}" \
+    --trainer.batch_size 8 --model.hidden 8 --checkpoint.every_steps 0 --config own.ini)
+succeeds
+grep -q 'run folder a folder$' "gondola-$job.log" || fail "the folder of own.ini was not taken: $(cat "gondola-$job.log")"
+grep -q '"127.0.0.1:' 'a folder/prometheus/targets.json' || fail "not the address of own.ini: $(cat a\ folder/prometheus/targets.json)"
 
 # --- A run folder on a disk that each node has for itself.
 submit /run/gondola-local-disk/run -- --trainer.batch_size 8 --model.hidden 8 --trainer.steps 2 --checkpoint.every_steps 0
