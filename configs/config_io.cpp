@@ -188,6 +188,7 @@ LoadedConfig load_config(std::span<const std::string> args, const Environment& e
 
   if (loaded.print_config) check = Check::kValues;
   loaded.config = config_of(settings, check, problems);
+  for (const auto& [name, setting] : settings) loaded.origins[name] = setting.origin;
   if (!problems.empty()) throw_config_error(problems);
   return loaded;
 }

@@ -19,6 +19,8 @@ using Environment = std::map<std::string, std::string>;
 /// What the command line of a command that takes the run's options asks for.
 struct LoadedConfig {
   RunConfig config;
+  /// Where each option that was given comes from, by its name: "line 3 of my.ini".
+  std::map<std::string, std::string> origins;
   std::string preset;  ///< Name of the last --config without folder and ending; "": none was named.
   bool help = false;   ///< --help
   bool print_config = false;  ///< --print-config

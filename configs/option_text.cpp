@@ -70,7 +70,8 @@ std::string options_help() {
   out << "  --config FILE|PRESET   INI file, or name of a shipped one; repeatable, the later wins\n"
          "  --resume auto|PATH     short for --run.resume\n"
          "  --dry-run              check config, data and world, print the plan, train nothing\n"
-         "  --print-config         print the config as an INI file with comments, and end\n"
+         "  --print-config         print the config as an INI file that says where values come from, "
+         "and end\n"
          "  --help                 print this text, and end\n\n"
          "Every option below is also a `key = value` under `[section]` in an INI file and a "
          "variable\n"
@@ -88,7 +89,8 @@ std::string options_help() {
   return out.str();
 }
 
-std::string annotated_ini(const RunConfig& config) {
+std::string annotated_ini(const RunConfig& config,
+                          const std::map<std::string, std::string>& origins) {
   std::ostringstream out;
   std::string section;
   for (const auto& option : option_table()) {
@@ -97,7 +99,10 @@ std::string annotated_ini(const RunConfig& config) {
     }
     section = option.section;
     for (const auto& line : wrapped(option.help, 96)) out << "# " << line << "\n";
-    out << "# " << placeholder(option) << "; " << range_and_default(option) << "\n";
+    out << "# " << placeholder(option) << "; " << range_and_default(option);
+    const auto origin = origins.find(option.name());
+    if (origin != origins.end()) out << "; given: " << origin->second;
+    out << "\n";
     out << ini_line(option.key, option.get(config)) << "\n";
   }
   return out.str();
@@ -144,7 +149,7 @@ std::string options_markdown() {
          "value, which means true; `--resume` is short for `--run.resume`.\n\n"
          "`trainer.steps` and `trainer.epochs` stand for each other: giving one, other than 0, "
          "drops the other where an earlier way has set it. `gondola train --print-config` prints "
-         "the outcome.\n\n"
+         "the outcome, and where each value that was given comes from.\n\n"
          "In INI files a line that starts with `#` or `;` is a comment, and a value in double "
          "quotes "
          "keeps the blanks at its ends.\n\n"

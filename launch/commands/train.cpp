@@ -193,7 +193,7 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
   if (loaded.help || loaded.print_config) {
     if (mpi.rank() == 0) {
       std::fputs(loaded.help ? command_help("train", options_help()).c_str()
-                             : annotated_ini(loaded.config).c_str(),
+                             : annotated_ini(loaded.config, loaded.origins).c_str(),
                  stdout);
     }
     return static_cast<int>(ExitCode::kDone);

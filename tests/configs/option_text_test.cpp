@@ -31,8 +31,10 @@ TEST(OptionText, the_annotated_config_reads_back_as_the_same_config) {
   config.latent.step_size = 1.0 / 3.0;
   config.data.path = " a # b ";
   config.model.activation = ActivationKind::kTanh;
-  EXPECT_EQ(to_ini(from_ini(annotated_ini(config), "printed")), to_ini(config));
-  EXPECT_THAT(annotated_ini(config), HasSubstr("# Inner gradient steps"));
+  EXPECT_EQ(to_ini(from_ini(annotated_ini(config, {}), "printed")), to_ini(config));
+  const auto text = annotated_ini(config, {{"latent.steps", "line 3 of my.ini"}});
+  EXPECT_THAT(text, HasSubstr("# Inner gradient steps"));
+  EXPECT_THAT(text, HasSubstr("default 1; given: line 3 of my.ini\nsteps = "));
 }
 
 TEST(OptionText, docs_options_md_is_what_the_table_says) {
