@@ -5,18 +5,21 @@
 /// calls of the optimiser.  From the environment, with the prefix GONDOLA_TEST_FAULT_:
 ///
 ///   RANK    the rank that is harmed; all: every one
-///   POINT   read | inner | gradient | all_reduce | optimizer | weights | evaluation | write | sync
+///   POINT   read | inner | loss | gradient | all_reduce | optimizer | weights | evaluation |
+///           write | sync
 ///   STEP    being computed at that point; 0: at any
 ///   FILE    read, write, sync: text that the file's path contains
 ///   DO      hold  waits there until MARK is gone, once
 ///           spin | segv | abort | throw
 ///           delay  200 ms, in this step and in all later ones
 ///           ENOSPC | EIO  read, write and sync fail, in this step and in all later ones
-///           nan | flip  gradient, weights: the first value becomes NaN, or one of its bits another
+///           nan | flip  loss, gradient, weights: the first value becomes NaN, or one of its bits
+///           another
 ///   MARK    a file that says that it happened
 
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/conv2d.h>
+#include <ATen/ops/stack.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <mpi.h>
@@ -28,6 +31,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
@@ -196,6 +200,17 @@ Tensor conv2d::call(const Tensor& input, const Tensor& weight, const ::std::opti
   return real(input, weight, bias, stride, padding, dilation, ::std::move(groups));
 }
 
+/// The step's three sums, of which the loss is the first.
+Tensor stack::call(TensorList tensors, int64_t dim) {
+  static auto* const real = next(&stack::call);
+  auto stacked = real(tensors, dim);
+  if (tensors.size() == 3 && stacked.dim() == 1 && stacked.scalar_type() == kDouble &&
+      due("loss")) {
+    spoil(*stacked.mutable_data_ptr<double>());
+  }
+  return stacked;
+}
+
 }  // namespace at::_ops
 
 extern "C" {
@@ -229,6 +244,12 @@ ssize_t pwrite(int file, const void* bytes, size_t count, off_t offset) {
 ssize_t write(int file, const void* bytes, size_t count) {
   static auto* const real = next<ssize_t(int, const void*, size_t)>("write");
   return fails("write", file) ? -1 : real(file, bytes, count);
+}
+
+/// The log's way to write.
+size_t fwrite(const void* bytes, size_t size, size_t count, FILE* file) {
+  static auto* const real = next<size_t(const void*, size_t, size_t, FILE*)>("fwrite");
+  return fails("write", ::fileno(file)) ? 0 : real(bytes, size, count, file);
 }
 
 int fsync(int file) {

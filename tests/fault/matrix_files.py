@@ -48,6 +48,8 @@ def storage():
                       ci=(error, what) == ("EIO", "metrics"))
     yield Row("enospc-log", "ENOSPC on the log of rank 1", "any", 0, "LOG ERROR",
               prepare=log_on_full_device, resume=None, within=60)
+    yield Row("eio-log", "EIO on the log of rank 1", "any", 0, "LOG ERROR",
+              Point("write", 1, 0, "EIO", "rank-1.log"), resume=None, within=60)
     yield Row("checkpoints-removed", "folder of checkpoints removed", "inner pass", 0, None, HELD,
               checkpoints_removed, resume=None, within=60)
     yield Row("checkpoints-read-only", "folder of checkpoints read-only", "inner pass", 74,

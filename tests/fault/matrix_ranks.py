@@ -113,6 +113,9 @@ def numbers():
     yield Row("nan-gradient", "NaN in the gradient of rank 2", "all-reduce", 0,
               "gondola: .*step 13.*not finite", Point("gradient", 2, do="nan"), resume=None,
               up_to=13, within=60)
+    yield Row("nan-loss", "NaN in the loss of rank 2", "inner pass", 0,
+              "gondola: .*step 13.*not finite", Point("loss", 2, do="nan"), resume=None,
+              up_to=12, within=60)
     check = {"parallel.check_every": 1}
     yield Row("nan-weights", "NaN in the weights of rank 2", "optimiser", 76,
               r"gondola: .*rank 2\b", Point("weights", 2, do="nan"), options=check)
