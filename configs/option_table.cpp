@@ -361,6 +361,10 @@ void add_evaluation_and_monitoring(std::vector<Option>& options) {
   bench.add(
       "threads", &B::threads, kMayDiffer,
       {"gondola bench: compute threads; auto: one a core.", between(0, 4096), "threads", "auto"});
+  bench.add("step_flop", &B::step_flop, kMayDiffer,
+            {"gondola bench scaling-model: work of one rank's step to predict for; auto: the "
+             "model's.",
+             at_least(0), "FLOP", "auto"});
 }
 
 std::vector<Option> make_table() {

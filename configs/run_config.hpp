@@ -185,6 +185,7 @@ struct MonitoringSection {
 struct BenchSection {
   std::int64_t repeats = 7;  ///< Paired repeats; the median is reported.
   std::int64_t threads = 0;  ///< Compute threads; 0: one a core.
+  double step_flop = 0;      ///< scaling-model: of one rank's step; 0: of the model's.
 };
 
 /// One run, typed. Built by configs/config_io from defaults, INI files, environment and command

@@ -13,10 +13,12 @@ namespace gondola {
 /// A model in training on one rank, for measurements: what is timed is the program's own step.
 class BenchTrainee {
  public:
-  BenchTrainee(const RunConfig& config, const ImageShape& shape)
+  /// @param ranks that share each batch, and outlive this object; nullptr: this one alone.
+  BenchTrainee(const RunConfig& config, const ImageShape& shape, Communicator* ranks = nullptr)
       : config_(config),
+        ranks_(ranks != nullptr ? *ranks : one_),
         timer_(progress_),
-        model_(make_model(config_, {.shape = shape, .communicator = &one_})),
+        model_(make_model(config_, {.shape = shape, .communicator = &ranks_})),
         optimizer_(config_.optimizer, model_.parameters().flat().numel(),
                    model_.parameters().flat().options()),
         step_(config_,
@@ -24,7 +26,7 @@ class BenchTrainee {
                .objective = *model_.objective,
                .optimizer = optimizer_,
                .average = no_average_},
-              one_, timer_) {}
+              ranks_, timer_) {}
 
   /// The next step, done when this returns.
   void step(const StepInput& input, double learning_rate) {
@@ -41,6 +43,7 @@ class BenchTrainee {
  private:
   RunConfig config_;
   OneRank one_;
+  Communicator& ranks_;
   CollectiveProgress progress_;
   PhaseTimer timer_;
   Model model_;

@@ -15,6 +15,7 @@
 #include "launch/benches/encode_bench.hpp"
 #include "launch/benches/loader_bench.hpp"
 #include "launch/benches/memory_bench.hpp"
+#include "launch/benches/scaling_model_bench.hpp"
 #include "launch/benches/step_bench.hpp"
 #include "launch/command_line.hpp"
 #include "launch/commands/commands.hpp"
@@ -29,8 +30,9 @@ constexpr const char* kHelp =
     "  step    one JSON object a line, for the siren (1x28x28) and the conv decoder (1x32x32), or "
     "for the one that\n"
     "          --model.decoder names, on noise of that size or of the size of --data.path's images "
-    "(synthetic:64x1x64x64): images/s, seconds by phase, sgemm rate, and "
-    "ratio_to_double_backward: how many times\n"
+    "(synthetic:64x1x64x64):\n"
+    "          images/s, seconds by phase, sgemm rate, and ratio_to_double_backward: how many "
+    "times\n"
     "          faster than plain libtorch modules with torch::optim::Adam, alternated in one "
     "process; the same in\n"
     "          processor seconds (ratio_of_cpu_seconds), and where both multiply matrices by ATen "
@@ -58,6 +60,13 @@ constexpr const char* kHelp =
     "bytes a second on the\n"
     "          bus, and how many times faster than MPI_Allreduce of the same bytes "
     "(ratio_to_mpi_allreduce)\n"
+    "  scaling-model\n"
+    "          JSON objects, under mpirun, for the model of the options: latency and bandwidth of "
+    "a "
+    "message, fitted to sums\n"
+    "          over the ranks; the step of these ranks as predicted from them and as measured; and "
+    "the step and its efficiency\n"
+    "          on 1 to 4096 ranks, for the model's work or --bench.step_flop a rank and step\n"
     "  loader  one JSON object a line and case (shuffle, cache, threads) for 60,000 images 1x28x28 "
     "and "
     "20,000 images 3x64x64\n"
@@ -93,8 +102,7 @@ ImageShape bench_shape(const RunConfig& config, bool conv) {
     const std::int64_t side = conv ? 32 : 28;
     return {.channels = 1, .height = side, .width = side};
   }
-  const auto source = open_source(config.data.path, Split::kTrain, CacheKind::kNone);
-  return {.channels = source->channels(), .height = source->height(), .width = source->width()};
+  return shape_of(*open_source(config.data.path, Split::kTrain, CacheKind::kNone));
 }
 
 /// Of both decoders, or of the one that is named.
@@ -119,15 +127,15 @@ int run_bench(std::span<const std::string> args, MpiSession& mpi) {
     return static_cast<int>(ExitCode::kDone);
   }
   const auto& what = args[0];
-  constexpr std::array kKnown = {"step",   "encode",    "coordinates", "memory",
-                                 "loader", "allreduce", "checkpoint"};
+  constexpr std::array kKnown = {"step",   "encode",    "coordinates",   "memory",
+                                 "loader", "allreduce", "scaling-model", "checkpoint"};
   if (std::find(kKnown.begin(), kKnown.end(), what) == kKnown.end()) {
     throw ConfigError(
-        "gondola bench measures step, encode, coordinates, memory, loader, allreduce or "
-        "checkpoint, not '" +
+        "gondola bench measures step, encode, coordinates, memory, loader, allreduce, "
+        "scaling-model or checkpoint, not '" +
         what + "'; see gondola bench --help");
   }
-  if (mpi.size() != 1 && what != "allreduce") {
+  if (mpi.size() != 1 && what != "allreduce" && what != "scaling-model") {
     throw WorldError("gondola bench " + what + " runs on one rank, and was started on " +
                      std::to_string(mpi.size()) + "; start it without mpirun");
   }
@@ -149,6 +157,9 @@ int run_bench(std::span<const std::string> args, MpiSession& mpi) {
     bench_coordinates(loaded.config, print_line);
   } else if (what == "allreduce") {
     bench_allreduce(loaded.config, mpi, print_line);
+  } else if (what == "scaling-model") {
+    const bool conv = loaded.config.model.decoder == DecoderKind::kConv;
+    bench_scaling_model(loaded.config, bench_shape(loaded.config, conv), mpi, print_line);
   } else if (what == "memory") {
     bench_memory(loaded.config, print_line);
   } else if (what == "checkpoint") {
