@@ -45,8 +45,7 @@ class TwoNetworks:
             self.holders[-1].stdout.readline()  # the namespaces are there
         self.inside = [["nsenter", "--target", str(holder.pid), "--net", "--uts"]
                        for holder in self.holders]
-        run(*self.inside[0], "ip", "link", "add", "cable", "type", "veth", "peer", "name", "cable",
-            "netns", self.holders[1].pid)
+        self.connect()
         for inside, address in zip(self.inside, ADDRESSES):
             run(*inside, "ip", "address", "add", f"{address}/24", "dev", "cable")
             run(*inside, "ip", "link", "set", "cable", "up")
@@ -60,12 +59,17 @@ class TwoNetworks:
         self.agent.write_text(f'#!/bin/sh\nshift\nexec {" ".join(self.inside[1])} sh -c "$*"\n')
         self.agent.chmod(0o755)
 
-    def launcher(self, mpiexec):
-        """mpirun on the first machine, with two ranks on each."""
+    def connect(self):
+        """A device "cable" in each namespace: what enters the one comes out of the other."""
+        run(*self.inside[0], "ip", "link", "add", "cable", "type", "veth", "peer", "name", "cable",
+            "netns", self.holders[1].pid)
+
+    def launcher(self, mpiexec, each=2):
+        """mpirun on the first machine, with so many ranks on each."""
         settings = {"plm_rsh_agent": self.agent, "btl": "tcp,vader,self",
                     "btl_tcp_if_include": "10.99.0.0/24", "oob_tcp_if_include": "10.99.0.0/24",
                     **{f"oob_tcp_keepalive_{name}": value for name, value in KEEPALIVE.items()}}
-        return [*self.inside[0], *mpiexec, "--host", ",".join(f"{a}:2" for a in ADDRESSES),
+        return [*self.inside[0], *mpiexec, "--host", ",".join(f"{a}:{each}" for a in ADDRESSES),
                 *(word for name, value in settings.items() for word in ("--mca", name, str(value)))]
 
     def cut(self):
