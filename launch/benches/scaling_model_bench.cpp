@@ -14,10 +14,12 @@
 #include <vector>
 
 #include "configs/errors.hpp"
+#include "configs/validate_config.hpp"
 #include "data/image_source.hpp"
 #include "launch/benches/bench_figures.hpp"
 #include "launch/benches/bench_trainee.hpp"
 #include "launch/benches/collective_model.hpp"
+#include "launch/benches/collective_recorder.hpp"
 #include "trainer/evaluation/evaluate.hpp"
 #include "trainer/model_flop.hpp"
 #include "trainer/parallel/agreement.hpp"
@@ -29,43 +31,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::int64_t kMostRanks = 4096;
-
-/// Passes on to another communicator and keeps what was asked for.
-class Recorder final : public Communicator {
- public:
-  explicit Recorder(Communicator& ranks) : ranks_(ranks) {}
-
-  [[nodiscard]] int rank() const override { return ranks_.rank(); }
-  [[nodiscard]] int size() const override { return ranks_.size(); }
-  void all_reduce_sum(torch::Tensor& tensor) override {
-    note(tensor.is_floating_point() ? Collective::Kind::kSum : Collective::Kind::kIntegerSum,
-         tensor);
-    ranks_.all_reduce_sum(tensor);
-  }
-  void broadcast(torch::Tensor& tensor, int root) override {
-    note(Collective::Kind::kBroadcast, tensor);
-    ranks_.broadcast(tensor, root);
-  }
-  [[nodiscard]] torch::Tensor all_gather(const torch::Tensor& tensor) override {
-    note(Collective::Kind::kGather, tensor);
-    return ranks_.all_gather(tensor);
-  }
-  void barrier() override {
-    seen_.push_back({});
-    ranks_.barrier();
-  }
-
-  /// Since the last call.
-  [[nodiscard]] std::vector<Collective> take() { return std::exchange(seen_, {}); }
-
- private:
-  void note(Collective::Kind kind, const torch::Tensor& tensor) {
-    seen_.push_back({.kind = kind, .bytes = static_cast<std::int64_t>(tensor.nbytes())});
-  }
-
-  Communicator& ranks_;
-  std::vector<Collective> seen_;
-};
 
 /// This rank's images, all noise.
 struct Images {
@@ -121,7 +86,7 @@ struct Measured {
 
 Measured measure(const RunConfig& config, const ImageShape& shape, Communicator& ranks,
                  std::int64_t own_images) {
-  Recorder recorder(ranks);
+  CollectiveRecorder recorder(ranks);
   const Images images(own_images, shape);
   BenchTrainee alone(with_batch(config, own_images), shape);
   BenchTrainee together(config, shape, &recorder);
@@ -235,30 +200,42 @@ Json json_of_collectives(std::span<const Collective> collectives) {
   return json;
 }
 
-void refuse(const RunConfig& config, const MpiSession& mpi) {
+/// What the steps here do not do is refused: they take noise for images, all of each.
+void refuse(RunConfig config, const ImageShape& shape, const MpiSession& mpi) {
   if (mpi.size() == 1) {
     throw ConfigError(
         "gondola bench scaling-model measures messages between ranks, and there is one: start it "
         "with mpirun -n 2");
   }
-  if (config.parallel.coordinate_ranks != 1) {
-    throw ConfigError(
-        "gondola bench scaling-model splits batches: leave parallel.coordinate_ranks = 1");
+  const auto family = config.model.family;
+  const std::vector<std::pair<bool, std::string>> demands = {
+      {config.parallel.coordinate_ranks == 1, "parallel.coordinate_ranks = 1"},
+      {config.coordinates.inner.count == 0, "coordinates.inner = full"},
+      {config.coordinates.outer.count == 0, "coordinates.outer = full"},
+      {family != Family::kGlo && family != Family::kTranslation && family != Family::kClassifier &&
+           family != Family::kJoint,
+       "a model.family that learns from images alone"}};
+  for (const auto& [met, demand] : demands) {
+    if (!met) {
+      throw ConfigError("gondola bench scaling-model takes steps of whole noise images with " +
+                        demand + ": leave that option as it is");
+    }
   }
-  if (config.trainer.batch_size < mpi.size()) {
-    throw ConfigError(
-        "gondola bench scaling-model gives every rank an image: raise "
-        "trainer.batch_size = " +
-        std::to_string(config.trainer.batch_size) + " to the number of ranks, " +
-        std::to_string(mpi.size()));
+  // What a run needs beyond that and a bench has no use for.
+  if (config.data.path.empty()) config.data.path = "synthetic:1x" + text_of(shape);
+  if (config.trainer.epochs == 0) config.trainer.steps = 1;
+  if (const auto problems = contradictions_of(config); !problems.empty()) {
+    throw_config_error(problems);
   }
+  check_world(config, mpi.size());
+  check_image_size(config, shape.channels, shape.height, shape.width);
 }
 
 }  // namespace
 
 void bench_scaling_model(const RunConfig& config, const ImageShape& shape, const MpiSession& mpi,
                          const std::function<void(const std::string&)>& print_line) {
-  refuse(config, mpi);
+  refuse(config, shape, mpi);
   CollectiveProgress progress;
   MpiCommunicator ranks(mpi.world(), progress);
   const auto print = [&](const Json& json) {

@@ -106,7 +106,9 @@ class ScalingModelTest(unittest.TestCase):
         alone = gondola("bench", "scaling-model")
         self.assertEqual(alone.returncode, 64, alone.stderr)
         self.assertIn("mpirun -n 2", alone.stderr)
-        for option, value in (("trainer.batch_size", 1), ("parallel.coordinate_ranks", 2)):
+        for option, value in (("trainer.batch_size", 1), ("parallel.coordinate_ranks", 2),
+                              ("model.family", "glo"), ("model.family", "vae"),
+                              ("coordinates.outer", "uniform:64")):
             world = World(2, PROGRAM, "bench", "scaling-model", *flags(SIREN, {option: value}))
             self.assertEqual(world.end()[0], 64, world.errors)
             self.assertEqual(len(world.sentences()), 1, world.errors)
