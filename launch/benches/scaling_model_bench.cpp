@@ -107,7 +107,7 @@ Measured measure(const RunConfig& config, const ImageShape& shape, Communicator&
     if (kind == Collective::Kind::kSum) largest = std::max(largest, bytes);
   }
 
-  std::vector<Collective> measured = {{.kind = Collective::Kind::kBarrier}};
+  std::vector<Collective> measured;
   for (const auto bytes : sizes_up_to(largest)) {
     measured.push_back({.kind = Collective::Kind::kSum, .bytes = bytes});
   }
@@ -116,8 +116,7 @@ Measured measure(const RunConfig& config, const ImageShape& shape, Communicator&
     for (std::size_t i = 0; i < measured.size(); ++i) {
       const auto slowest = seconds_by_rank(ranks, compute).max().item<double>();
       auto buffer = torch::zeros({measured[i].bytes / 4}, torch::kFloat32);
-      const auto call = seconds_together(
-          ranks, [&] { measured[i].bytes == 0 ? ranks.barrier() : ranks.all_reduce_sum(buffer); });
+      const auto call = seconds_together(ranks, [&] { ranks.all_reduce_sum(buffer); });
       const auto whole = seconds_together(ranks, step);
       if (repeat < 0) continue;
       result.compute_seconds.push_back(slowest);
@@ -159,10 +158,8 @@ Json json_of_fit(const Measured& measured, const MessageCost& cost, std::int64_t
   for (const auto& [collective, seconds] : measured.collectives) {
     const auto fitted = cost.seconds(collective, ranks);
     worst = std::max(worst, std::abs(fitted / seconds - 1));
-    points.push_back({{"name", name_of(collective.kind)},
-                      {"bytes", collective.bytes},
-                      {"seconds", seconds},
-                      {"fitted_seconds", fitted}});
+    points.push_back(
+        {{"bytes", collective.bytes}, {"seconds", seconds}, {"fitted_seconds", fitted}});
   }
   return {{"bench", "scaling-model"},
           {"what", "fit"},

@@ -11,8 +11,8 @@ namespace gondola {
 
 /// Collective over all ranks, on CPUs. Step times of up to 4096 ranks, from what two or more show:
 /// the seconds of a step that has nobody to talk to, and what a message costs (collective_model),
-/// fitted to barriers and sums of 64 bytes up to the gradient's size. Each of these is timed after
-/// such a step, as in training: the caches are another's, and TCP has been idle for so long.
+/// fitted to sums of 64 bytes up to the gradient's size. Each of these is timed after such a step,
+/// as in training: the caches are another's, and TCP has been idle for so long.
 ///
 /// JSON objects, on rank 0: the fit; the step of these ranks as predicted and as measured, with the
 /// collectives that it makes; and for each number of ranks the step and its efficiency, with the

@@ -30,6 +30,7 @@ PLAYED_BY = {
     "launch/experiments/run.sh": "system.experiment", "launch/dashboard.sh": "dashboards.dashboard_script",
     "cat runs/first": "slurm.cluster_guide",
     "launch/scaling/gondola-scaling": "system.scaling", "gondola inspect RUN": "fault.peer",
+    "for n in 2 4 8 16 32; do mpirun": "launch.control_plane",
 }
 NOT_HERE = {
     "launch/quickstart.sh": "sets the machine up and trains for minutes",

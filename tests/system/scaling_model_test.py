@@ -19,7 +19,7 @@ LINKS = [Link(0.1e-3, 1e9), Link(1e-3, 200e6), Link(5e-3, 100e6)]
 SLOWEST = LINKS[-1]
 WITHIN = 0.15
 # Where others have the processors for a while, a step and what it consists of are disturbed apart.
-ATTEMPTS = 4
+ATTEMPTS = 8
 COMMON = {"bench.threads": 1, "bench.repeats": 3}
 SIREN = {**COMMON, "model.decoder": "siren", "model.hidden": 128, "model.layers": 4,
          "trainer.batch_size": 16}
