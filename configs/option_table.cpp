@@ -237,9 +237,10 @@ void add_trainer_and_optimizer(std::vector<Option>& options) {
       {"Stop after so many epochs; 0: trainer.steps says when.", between(0, 1e6), "epochs"});
   trainer.add("precision", &T::precision, kMustAgree, {"Arithmetic of the model."});
   trainer.add("matmul", &T::matmul, kMustAgree,
-              {"siren on CPUs in float32: library that multiplies matrices; gondola bench step "
-               "prints the rate of each. oneDNN is faster where ATen's keeps to AVX2 on a CPU with "
-               "AVX-512."});
+              {"siren on CPUs in float32: library that multiplies matrices; auto: the faster one "
+               "here, measured at the start of the run, which keeps it (aten elsewhere and with "
+               "parallel.deterministic). oneDNN is twice as fast where ATen's keeps to AVX2 on a "
+               "CPU with AVX-512; gondola bench kernels prints the rate of each."});
   trainer.add(
       "accumulate", &T::accumulate, kMustAgree,
       {"Passes that make up one optimiser step (without batch norm only).", at_least(1), "passes"});
@@ -296,8 +297,10 @@ void add_parallel_and_checkpoint(std::vector<Option>& options) {
   parallel.add("check_every", &P::check_every, kMayDiffer,
                {"Steps between checks that all ranks have the same weights; 0: never.", at_least(0),
                 "steps"});
-  parallel.add("deterministic", &P::deterministic, kMustAgree,
-               {"Bit-identical weights between runs on CUDA (on the CPU they always are)."});
+  parallel.add(
+      "deterministic", &P::deterministic, kMustAgree,
+      {"Bit-identical weights between runs on as many ranks. On CPUs they are that anyway, "
+       "unless trainer.matmul = auto comes to another library."});
 
   using C = CheckpointSection;
   SectionRows checkpoint(options, "checkpoint", &RunConfig::checkpoint);

@@ -102,8 +102,9 @@ struct CoordinatesSection {
   std::int64_t spread_every = 100;  ///< Steps between measurements of the estimate's spread.
 };
 
-/// Who multiplies float32 matrices on the CPU.
-enum class Matmul { kAten, kOneDnn };
+/// Who multiplies float32 matrices on the CPU. A run that was started with kAuto keeps what it came
+/// to; where nobody chose, kAuto is kAten.
+enum class Matmul { kAuto, kAten, kOneDnn };
 enum class Precision { kFloat64, kFloat32, kTf32, kBf16 };
 /// What becomes of a step whose loss or gradient is not finite, or beyond the bound.
 enum class OnNonfinite {
@@ -117,7 +118,7 @@ struct TrainerSection {
   std::int64_t steps = 0;        ///< Stop after this global step; 0: use epochs.
   std::int64_t epochs = 0;       ///< Stop after so many epochs; 0: use steps.
   Precision precision = Precision::kFloat32;
-  Matmul matmul = Matmul::kAten;  ///< siren on CPUs in float32.
+  Matmul matmul = Matmul::kAuto;  ///< siren on CPUs in float32.
   std::int64_t accumulate = 1;    ///< Passes per optimiser step (without batch norm only).
   double ema_decay = 0.0;         ///< Exponential moving average of the weights; 0: off.
   OnNonfinite on_nonfinite = OnNonfinite::kSkip;
@@ -148,7 +149,7 @@ struct ParallelSection {
   std::int64_t expect_world = 0;      ///< Refuse any other number of ranks; 0: any.
   double timeout_seconds = 300.0;     ///< A collective older than this ends the run with 76.
   std::int64_t check_every = 1000;    ///< Steps between replica checks; 0: never.
-  bool deterministic = false;  ///< Bit-identical weights between runs on CUDA (CPU always is).
+  bool deterministic = false;         ///< Bit-identical weights between runs; see docs/options.md.
 };
 
 struct CheckpointSection {

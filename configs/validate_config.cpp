@@ -78,17 +78,6 @@ void add_divergence_problems(const RunConfig& config, std::vector<std::string>& 
   }
 }
 
-void add_matmul_problems(const RunConfig& config, std::vector<std::string>& problems) {
-  if (config.trainer.matmul == Matmul::kAten) return;
-  const bool used = config.model.decoder == DecoderKind::kSiren &&
-                    config.trainer.precision == Precision::kFloat32 &&
-                    config.parallel.device != DeviceKind::kCuda;
-  if (used) return;
-  problems.push_back(shown(config, "trainer.matmul") +
-                     " is for model.decoder = siren in trainer.precision = float32 on CPUs: set "
-                     "trainer.matmul = aten");
-}
-
 void add_latent_problems(const RunConfig& config, std::vector<std::string>& problems) {
   const auto& latent = config.latent;
   const auto side = latent.spatial;
@@ -237,7 +226,6 @@ std::vector<std::string> contradictions_of(const RunConfig& config) {
   add_latent_problems(config, problems);
   add_coordinate_problems(config, problems);
   add_coordinate_rank_problems(config, problems);
-  add_matmul_problems(config, problems);
   add_family_problems(config, problems);
   return problems;
 }
@@ -310,6 +298,8 @@ std::vector<std::string> resume_conflicts(const RunConfig& saved, const RunConfi
   std::vector<std::string> conflicts;
   for (const auto& option : option_table()) {
     if (option.on_resume == OnResume::kMayDiffer) continue;
+    const bool keeps = option.name() == "trainer.matmul" && now.trainer.matmul == Matmul::kAuto;
+    if (keeps) continue;
     const auto before = option.get(saved), after = option.get(now);
     if (before == after) continue;
     conflicts.push_back(option.name() + " is \"" + after +

@@ -5,6 +5,7 @@
 #include "launch/device_binding.hpp"
 #include "trainer/checkpoint/checkpoint_file.hpp"
 #include "trainer/checkpoint/checkpoint_folder.hpp"
+#include "trainer/kernels/matrix_product.hpp"
 #include "trainer/model.hpp"
 
 namespace gondola {
@@ -14,6 +15,8 @@ TrainedModel::TrainedModel(const std::filesystem::path& path, torch::Device devi
     : checkpoint_(checkpoint_named(path)),
       config_(from_ini(read_origin(checkpoint_).config_ini, checkpoint_.string())) {
   apply_precision(config_);
+  // What the run was trained with is not needed to look at it.
+  if (!is_available(ProductLibrary::kOneDnn)) config_.trainer.matmul = Matmul::kAten;
   config_.evaluation.statistics = statistics;
   config_.evaluation.group_images = group_images;
   const auto shape = read_image_shape(checkpoint_);

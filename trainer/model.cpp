@@ -21,14 +21,7 @@ std::unique_ptr<Decoder> declare_decoder(const RunConfig& config, const ModelUse
     auto siren = std::make_unique<SirenDecoder>(config.model, config.latent, shape.channels,
                                                 shape.height, shape.width, config.trainer.precision,
                                                 use.device, parameters);
-    if (config.trainer.matmul == Matmul::kOneDnn) {
-      if (!is_available(ProductLibrary::kOneDnn)) {
-        throw ConfigError(
-            "trainer.matmul = onednn: this libtorch was built without oneDNN; set "
-            "trainer.matmul = aten");
-      }
-      siren->set_product({ProductLibrary::kOneDnn, ProductLibrary::kOneDnn});
-    }
+    set_matmul(*siren, config.trainer.matmul);
     return siren;
   }
   if (shape.height != shape.width) {
@@ -43,6 +36,19 @@ std::unique_ptr<Decoder> declare_decoder(const RunConfig& config, const ModelUse
 }
 
 }  // namespace
+
+void set_matmul(Decoder& decoder, Matmul matmul) {
+  auto* const siren = dynamic_cast<SirenDecoder*>(&decoder);
+  if (siren == nullptr) return;
+  const bool onednn = matmul == Matmul::kOneDnn;
+  if (onednn && !is_available(ProductLibrary::kOneDnn)) {
+    throw ConfigError(
+        "trainer.matmul is onednn, but this libtorch was built without oneDNN: take one that has "
+        "it, or start a run with trainer.matmul = aten");
+  }
+  const auto library = onednn ? ProductLibrary::kOneDnn : ProductLibrary::kAten;
+  siren->set_product({library, library});
+}
 
 Model make_model(const RunConfig& config, const ModelUse& use) {
   const auto parameters = std::make_shared<Parameters>();

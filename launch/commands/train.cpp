@@ -16,6 +16,7 @@
 #include "launch/command_line.hpp"
 #include "launch/commands/commands.hpp"
 #include "launch/device_binding.hpp"
+#include "launch/matmul_choice.hpp"
 #include "launch/mpi_session.hpp"
 #include "launch/node_cache.hpp"
 #include "launch/node_stage.hpp"
@@ -261,6 +262,13 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
                     ? (", resumed after step " + std::to_string(trainee.progress.step)).c_str()
                     : "");
     std::fflush(stdout);
+  }
+  if (config.trainer.matmul == Matmul::kAuto) {
+    config.trainer.matmul = choose_matmul(config, binding.device, folder.resume_from, control);
+    set_matmul(*trainee.model.decoder, config.trainer.matmul);
+    if (mpi.rank() == 0 && has_matmul_choice(config, binding.device)) {
+      std::printf("matmul       %s\n", value_of(config, "trainer.matmul").c_str());
+    }
   }
   config.run.folder = folder.path.string();
   config.run.resume.clear();  // of this start, not of the run

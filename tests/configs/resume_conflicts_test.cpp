@@ -36,6 +36,14 @@ TEST(ResumeConflicts, exactly_these_options_may_differ) {
   }
 }
 
+TEST(ResumeConflicts, who_leaves_the_matrix_product_open_takes_that_of_the_run) {
+  auto saved = default_config(), now = default_config();
+  saved.trainer.matmul = Matmul::kOneDnn;
+  EXPECT_TRUE(resume_conflicts(saved, now).empty());
+  now.trainer.matmul = Matmul::kAten;
+  EXPECT_EQ(resume_conflicts(saved, now).size(), 1u);
+}
+
 TEST(ResumeConflicts, a_run_that_goes_on_for_longer_elsewhere_has_none) {
   auto saved = default_config(), now = default_config();
   now.trainer.steps = 99;

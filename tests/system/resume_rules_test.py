@@ -1,5 +1,6 @@
 """What a run may go on from, and what it leaves alone."""
 
+import re
 import shutil
 import signal
 import unittest
@@ -71,6 +72,31 @@ class ResumeRulesTest(TrainingTest):
                         more=("--resume", "auto"), code=64)
         self.assert_one_sentence(ended.stderr, "ledger.csv", "exists already")
         self.assertFalse((self.folder / "other").exists())
+
+    def test_a_run_keeps_the_library_that_it_multiplied_with(self):
+        siren = {**DECODERS["siren"], "trainer.precision": "float32"}
+
+        def library_of(run):
+            return re.search(r"^matmul = (\w+)$", (self.folder / run / "config.ini").read_text(), re.M)[1]
+
+        self.do(siren, {"trainer.steps": 2, "run.folder": "chosen"})
+        self.assertIn(library_of("chosen"), ("aten", "onednn"))
+        for library, other in (("aten", "onednn"), ("onednn", "aten")):
+            here = {**siren, "run.folder": library}
+            self.do(here, {"trainer.steps": 2, "trainer.matmul": library})
+            ended = self.do(here, {"trainer.steps": 4}, more=("--resume", "auto"))
+            self.assertRegex(ended.stdout, rf"(?m)^matmul +{library}$")
+            self.assertEqual(library_of(library), library)
+            ended = self.do(here, {"trainer.steps": 6, "trainer.matmul": other},
+                            more=("--resume", "auto"), code=64)
+            self.assert_one_sentence(ended.stderr, f'trainer.matmul is "{other}"', f'"{library}"')
+            self.do(siren, {"run.folder": f"whole-{library}", "trainer.steps": 4,
+                            "trainer.matmul": library})
+            stopped, whole = (losses(self.folder / run) for run in (library, f"whole-{library}"))
+            self.assertEqual({key: stopped[key] for key in whole}, whole)
+        # In double precision there is no choice.
+        self.do(DECODERS["siren"], {"trainer.steps": 2, "run.folder": "double"})
+        self.assertEqual(library_of("double"), "aten")
 
     def test_weights_of_another_run_start_a_run_on_other_images(self):
         self.do({"trainer.steps": 40, "trainer.epochs": 0})

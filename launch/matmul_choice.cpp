@@ -1,0 +1,37 @@
+#include "launch/matmul_choice.hpp"
+
+#include <string>
+
+#include "configs/config_io.hpp"
+#include "configs/value_text.hpp"
+#include "launch/rank_zero.hpp"
+#include "trainer/checkpoint/checkpoint_file.hpp"
+#include "trainer/kernels/matrix_product.hpp"
+
+namespace gondola {
+
+bool has_matmul_choice(const RunConfig& config, torch::Device device) {
+  return device.is_cpu() && config.model.decoder == DecoderKind::kSiren &&
+         config.model.activation == ActivationKind::kSin &&
+         config.trainer.precision == Precision::kFloat32;
+}
+
+Matmul choose_matmul(const RunConfig& config, torch::Device device,
+                     const std::optional<std::filesystem::path>& resume_from,
+                     Communicator& control) {
+  const auto word = decide_on_rank_zero(control, [&]() -> std::string {
+    if (resume_from) {
+      const auto saved =
+          from_ini(read_origin(*resume_from).config_ini, resume_from->string()).trainer.matmul;
+      if (saved != Matmul::kAuto) return to_text(saved);
+    }
+    const bool measures = has_matmul_choice(config, device) && !config.parallel.deterministic;
+    const bool onednn = measures && faster_library() == ProductLibrary::kOneDnn;
+    return to_text(onednn ? Matmul::kOneDnn : Matmul::kAten);
+  });
+  auto choice = Matmul::kAten;
+  (void)from_text(word, choice);
+  return choice;
+}
+
+}  // namespace gondola
