@@ -20,17 +20,23 @@ if [[ ! -x $gondola ]]; then
     exit 66
 fi
 
-# given OPTION: its value, by the output of --print-config in `configuration`; fails where it has its default because
-# nothing was given.
+# given OPTION: the value that it was given, by the output of --print-config in `configuration`; fails where that is
+# its default. An address that was given counts in any case.
 given() {
     awk -v name="$1" '
         /^\[/ { section = substr($0, 2, length($0) - 2) }
-        /^#/ { is_given = /; given: /; next }
-        $1 == substr(name, length(section) + 2) && index(name, section ".") == 1 {
-            if (!is_given) exit
-            sub(/^[^=]*= ?/, ""); print; found = 1; exit
+        /^#/ {
+            is_given = /; given: /
+            sub(/; given: .*/, ""); initial = $0; sub(/.*; default /, "", initial); sub(/^empty$/, "", initial)
+            next
         }
-        END { exit !found }' <<<"${configuration:?}"
+        $1 == substr(name, length(section) + 2) && index(name, section ".") == 1 {
+            sub(/^[^=]*= ?/, "")
+            if (/^".*"$/) $0 = substr($0, 2, length($0) - 2)
+            if (!is_given || ($0 == initial && name != "monitoring.bind")) exit
+            print; found = 1; exit
+        }
+        END { exit !found }' <<<"$configuration"
 }
 
 # say_network: the variables that choose between networks, as they are, and which there are.

@@ -83,12 +83,16 @@ wait_until job_ended "$job" || fail "the job did not end"
 [[ $(job_state "$job" Restarts) == 1 ]] || fail "$(job_state "$job" Restarts) restarts, not 1"
 grep -q '2 starts in a row left no checkpoint newer than the beginning.*given up' "$log" || fail "the log does not say why"
 
-# --- What an INI file says is not the script's to choose.
-printf '[run]\nfolder = a folder\n[monitoring]\nbind = 127.0.0.1\n' >own.ini
-job=$(GONDOLA_TRAINER_STEPS=2 sbatch --parsable --nodes=2 --ntasks-per-node=1 "$checkout/launch/slurm/train.sbatch" "${small_run[@]}" \
-    --trainer.batch_size 8 --model.hidden 8 --checkpoint.every_steps 0 --config own.ini)
-succeeds
-grep -q 'run folder a folder$' "gondola-$job.log" || fail "the folder of own.ini was not taken: $(cat "gondola-$job.log")"
+# --- What an INI file or the environment says is not the script's to choose.
+"$GONDOLA" train "${small_run[@]}" --trainer.batch_size 8 --model.hidden 8 --checkpoint.every_steps 0 --trainer.steps 2 \
+    --monitoring.bind 127.0.0.1 --print-config >own.ini
+for steps in 2 3; do # the second job goes on where the first ended
+    job=$(GONDOLA_TRAINER_STEPS=$steps GONDOLA_RUN_FOLDER='a folder' sbatch --parsable --nodes=2 --ntasks-per-node=1 \
+        "$checkout/launch/slurm/train.sbatch" --config own.ini)
+    succeeds
+    grep -q 'run folder a folder$' "gondola-$job.log" || fail "the folder was not taken: $(cat "gondola-$job.log")"
+done
+grep -q 'resumed after step 2$' "gondola-$job.log" || fail "the second job did not go on: $(cat "gondola-$job.log")"
 grep -q '"127.0.0.1:' 'a folder/prometheus/targets.json' || fail "not the address of own.ini: $(cat a\ folder/prometheus/targets.json)"
 
 # --- A run folder on a disk that each node has for itself.
