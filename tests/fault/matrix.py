@@ -126,8 +126,10 @@ def compare(row, place, folder):
 
 
 def own_sentences(errors):
-    """The different ones: what befalls a file, several ranks can see before the first ends all."""
-    return {without_rank(line) for line in errors.splitlines() if line.startswith("gondola: ")}
+    """What befalls a file, several ranks can see before the first ends all: one sentence then."""
+    said = [line for line in errors.splitlines() if line.startswith("gondola: ")]
+    of_ranks = {without_rank(line) for line in said if without_rank(line) != line}
+    return [line for line in said if without_rank(line) == line] + sorted(of_ranks)
 
 
 def without_rank(line):
