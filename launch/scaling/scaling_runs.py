@@ -4,6 +4,7 @@ import json
 import math
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -39,6 +40,7 @@ class Runner:
         self.folder = arguments.output / "runs"
         self.cores = len(os.sched_getaffinity(0))
         self.machine = platform.machine()
+        self.matmul = []  # of the first run, so that all multiply by the same library
         self.threads = max(1, self.cores // max(arguments.ranks))
         self.environment = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1",
                             "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
@@ -80,7 +82,8 @@ class Runner:
                    "monitoring.log_every": 1, "monitoring.samples_every": 0,
                    "monitoring.bind": "off", "evaluation.every_steps": 0, "evaluation.images": 1,
                    "checkpoint.every_steps": 0, "run.folder": folder}
-        command = [*launcher, str(self.arguments.gondola), "train", *self.arguments.options]
+        command = [*launcher, str(self.arguments.gondola), "train", *self.arguments.options,
+                   *self.matmul]
         for option, value in options.items():
             command += [f"--{option}", str(value)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -97,7 +100,15 @@ class Runner:
                              + (" ".join(said) or "no word"))
             words = output.split(" parameters")[0].split()
             (folder / "FINISHED").write_text(words[-1] + "\n")
+        self._keep_matmul(folder)
         return read_run(folder, self.arguments.steps)
+
+
+    def _keep_matmul(self, folder):
+        given = any(word.startswith("--trainer.matmul") for word in self.arguments.options)
+        chosen = re.search(r"^matmul = (\w+)$", (folder / "config.ini").read_text(), re.M)
+        if not given and chosen and not self.matmul:
+            self.matmul = ["--trainer.matmul", chosen[1]]
 
 
 def read_run(folder, steps):
