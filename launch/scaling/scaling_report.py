@@ -42,7 +42,7 @@ def rows_of(mode, result):
                      "step_seconds": step,
                      "efficiency": spread(point.efficiency(alone)),
                      "to_control": spread(point.to_control()),
-                     "all_reduce_share": point.phase("all_reduce") / step,
+                     "all_reduce_share": point.phase("all_reduce") / sum(map(point.phase, PHASES)),
                      "phase_seconds": {phase: point.phase(phase) for phase in PHASES}})
     return rows
 
