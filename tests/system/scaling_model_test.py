@@ -51,15 +51,17 @@ class ScalingModelTest(unittest.TestCase):
         return networks.means, *parts(ended.stdout)
 
     def expect_prediction(self, link, options):
-        ratios = []
-        while not ratios or abs(ratios[-1] - 1) > WITHIN:
+        ratios, good = [], 0
+        while good < 2:
             self.assertLess(len(ratios), ATTEMPTS,
                             f"{link}: the predicted step is {ratios} of the measured one")
             means, fit, step, _ = self.bench_over(link, options)
             ratios.append(step["predicted_to_measured"])
-        # A message is under way for the delay at least, and no faster than the rate.
-        self.assertGreater(fit["short"]["latency_seconds"], 0.9 * link.delay)
-        self.assertLess(fit["long"]["bytes_per_second"], 1.1 * link.rate / 8)
+            # A message is under way for the delay at least, and no faster than the rate.
+            rate = fit["long"]["bytes_per_second"]
+            fits = fit["short"]["latency_seconds"] > 0.9 * link.delay and rate is not None \
+                and rate < 1.1 * link.rate / 8
+            good += fits and abs(ratios[-1] - 1) <= WITHIN
         saw(f"{step['decoder']}, {link} by {means}: short messages "
             f"{fit['short']['latency_seconds'] * 1e3:.3g} ms, long ones "
             f"{fit['long']['latency_seconds'] * 1e3:.3g} ms and "
