@@ -46,7 +46,7 @@ class NcclCommunicator final : public Communicator {
   void all_reduce_sum(torch::Tensor& tensor) override;
   void broadcast(torch::Tensor& tensor, int root) override;
   [[nodiscard]] torch::Tensor all_gather(const torch::Tensor& tensor) override;
-  /// The one call that waits on the host: returns when every rank's GPU has come here.
+  /// Waits on the host: returns when every rank's GPU has come here.
   void barrier() override;
 
   /// Collective. Waits for what is on the stream and ends the communicator; nothing may be called
