@@ -15,7 +15,7 @@ trap 'rm -rf "$work" || true' EXIT
 cd "$work"
 cat >wrapper <<PROGRAM
 #!/usr/bin/env bash
-[[ -z \${SLURM_PROCID-} ]] || echo "rank \$SLURM_PROCID on \$SLURMD_NODENAME sees \${CUDA_VISIBLE_DEVICES-}," >>ranks
+[[ -z \${SLURM_PROCID-} || \$* == *--print-config ]] || echo "rank \$SLURM_PROCID on \$SLURMD_NODENAME sees \${CUDA_VISIBLE_DEVICES-}," >>ranks
 exec "$program" "\$@"
 PROGRAM
 chmod +x wrapper

@@ -106,7 +106,8 @@ class DocsTest(TrainingTest):
         words = list(words)
         while words:
             word = words.pop(0)
-            if re.match(r"--(trainer\.(steps|epochs|batch_size)|evaluation\.|bench\.)", word):
+            if re.match(r"--(trainer\.(steps|epochs|batch_size)|evaluation\.|bench\.|parallel\.threads|"
+                        r"monitoring\.samples_every|coordinates\.spread_every)", word):
                 words = words[1:]
             else:
                 kept.append(word)
