@@ -256,19 +256,19 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
                               config.trainer.batch_size);
     }
   }
-  if (mpi.rank() == 0) {
-    std::printf("run folder   %s%s\n", folder.path.c_str(),
-                folder.resume_from
-                    ? (", resumed after step " + std::to_string(trainee.progress.step)).c_str()
-                    : "");
-    std::fflush(stdout);
-  }
   if (config.trainer.matmul == Matmul::kAuto) {
     config.trainer.matmul = choose_matmul(config, binding.device, folder.resume_from, control);
     set_matmul(*trainee.model.decoder, config.trainer.matmul);
     if (mpi.rank() == 0 && has_matmul_choice(config, binding.device)) {
       std::printf("matmul       %s\n", value_of(config, "trainer.matmul").c_str());
     }
+  }
+  if (mpi.rank() == 0) {
+    std::printf("run folder   %s%s\n", folder.path.c_str(),
+                folder.resume_from
+                    ? (", resumed after step " + std::to_string(trainee.progress.step)).c_str()
+                    : "");
+    std::fflush(stdout);
   }
   config.run.folder = folder.path.string();
   config.run.resume.clear();  // of this start, not of the run
