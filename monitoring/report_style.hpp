@@ -28,7 +28,7 @@ header p { margin: 4px 0 24px; }
 .tiles b { display: block; font-size: 24px; font-weight: 600; line-height: 1.25; }
 .tiles span { color: var(--muted); font-size: 13px; }
 section { padding: 16px 20px 20px; margin-top: 16px; min-width: 0; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(420px, 1fr)); gap: 0 16px; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(420px, 100%), 1fr)); gap: 0 16px; }
 svg.chart { width: 100%; height: auto; display: block; }
 svg.bar { width: 100%; height: 32px; display: block; border-radius: 4px; }
 svg text { font-size: 12px; fill: var(--muted); font-variant-numeric: tabular-nums; }
@@ -64,6 +64,7 @@ th:first-child, td:first-child { padding-left: 0; }
 tr.best td { font-weight: 600; }
 pre { margin: 12px 0 0; font: 13px/1.5 ui-monospace, "DejaVu Sans Mono", monospace; overflow: auto; }
 summary { cursor: pointer; font-weight: 600; }
+@media (max-width: 600px) { body { padding: 16px 12px 40px; } section { padding: 12px 12px 16px; } }
 @media print { body { max-width: none; background: none; } section { break-inside: avoid; } }
 )css";
 

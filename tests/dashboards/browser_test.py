@@ -44,10 +44,9 @@ class BrowserTest(ServedTest):
         self.browser.show(url, **how)
         self.browser.wait_for(lambda: self.status().startswith("Training, as of"))
 
-    def assert_fits(self):
-        """Nothing is wider than the window."""
-        self.assertLessEqual(self.browser.ask("document.documentElement.scrollWidth"),
-                             self.browser.ask("innerWidth"))
+    def assert_fits(self, width):
+        """Nothing is wider than the screen: a telephone's browser would make the window wider."""
+        self.assertLessEqual(self.browser.ask("document.documentElement.scrollWidth"), width)
 
     def test_the_live_page_draws_and_goes_on_with_the_run(self):
         training, url = self.start_run(4)
@@ -74,12 +73,12 @@ class BrowserTest(ServedTest):
         # Nothing was asked of anyone but the run.
         self.assertEqual([r for r in browser.requests
                           if not r.startswith((url, "about:", "blob:", "data:"))], [])
-        self.assert_fits()
+        self.assert_fits(1280)
         browser.picture(self.pictures / "live-1280.png")
         for width, scheme in ((390, "light"), (1280, "dark"), (390, "dark")):
             self.open_live(url, width=width, scheme=scheme)
             browser.wait_for(lambda: browser.ask("document.getElementById('picture').naturalWidth > 100"))
-            self.assert_fits()
+            self.assert_fits(width)
             browser.picture(self.pictures / f"live-{width}-{scheme}.png")
         self.assertEqual(browser.ask("getComputedStyle(document.body).backgroundColor"), "rgb(20, 20, 19)")
 
@@ -95,6 +94,11 @@ class BrowserTest(ServedTest):
         self.assertRegex(self.status(), r"Last state: step \d+ of 400")
         self.assertIn("finished", self.status())
         self.browser.picture(self.pictures / "live-ended.png")
+        for width in (1280, 390):
+            self.browser.show(f"file://{training.run}/report.html", width=width)
+            self.browser.wait_for(lambda: self.browser.ask("document.querySelectorAll('svg').length > 3"))
+            self.assert_fits(width)
+            self.browser.picture(self.pictures / f"report-{width}.png")
         # A killed rank takes the run with it.
         training, url = self.start_run(2, run="fails")
         self.open_live(url)
@@ -150,7 +154,7 @@ class BrowserTest(ServedTest):
             browser.wait_for(lambda: browser.ask("document.querySelectorAll('#charts svg').length") == charts)
             self.assertGreater(browser.ask(drawn), charts)
             self.assertIn("rank 3", browser.text("table"))
-            self.assert_fits()
+            self.assert_fits(width)
             browser.picture(self.pictures / f"console-{width}.png")
 
 
