@@ -5,10 +5,10 @@ this test sees."""
 import os
 import signal
 import subprocess
-import sys
 import time
 import unittest
 
+import namespaces
 from processes import wait_for
 from training import (DECODERS, TINY, TrainingTest, checkpoints, gondola, last_step, losses, saw,
                       sentences)
@@ -16,7 +16,6 @@ from training import (DECODERS, TINY, TrainingTest, checkpoints, gondola, last_s
 OPTIONS = {**TINY, **DECODERS["siren"], "data.path": "synthetic:64x1x8x8", "trainer.batch_size": 8,
            "run.resume": "auto", "checkpoint.every_steps": 20, "checkpoint.keep": 2}
 ENDLESS = {"trainer.steps": 1000000}
-NAMESPACE = ["unshare", "--map-root-user", "--mount"]
 FAILED = "is not written"
 
 
@@ -138,10 +137,5 @@ class CheckpointAsyncTest(TrainingTest):
 
 
 if __name__ == "__main__":
-    if "GONDOLA_OWN_MOUNTS" not in os.environ:
-        if subprocess.run([*NAMESPACE, "true"], stderr=subprocess.DEVNULL, check=False).returncode:
-            print("SKIPPED: mounting a small disk needs root or user namespaces")
-            sys.exit(77)
-        os.environ["GONDOLA_OWN_MOUNTS"] = "yes"
-        os.execvp(NAMESPACE[0], [*NAMESPACE, sys.executable, "-B", *sys.argv])
+    namespaces.need("mounting a small disk")
     unittest.main()

@@ -1,18 +1,16 @@
 """The disk fills up while a checkpoint is written: exit 74, the older checkpoints are whole, and the
 run goes on from them once there is space.  Mounts a small disk that only this test sees."""
 
-import os
 import subprocess
-import sys
 import unittest
 
+import namespaces
 from training import (DECODERS, TINY, TrainingTest, checkpoints, digest, gondola, losses, saw,
                       write_idx)
 
 OPTIONS = {**TINY, **DECODERS["siren"], "data.path": "synthetic:64x1x8x8", "trainer.batch_size": 8,
            "model.hidden": 256, "model.layers": 3, "run.resume": "auto",
            "checkpoint.every_steps": 1, "checkpoint.keep": 100}
-NAMESPACE = ["unshare", "--map-root-user", "--mount"]
 
 
 def mount(folder, *options):
@@ -69,10 +67,5 @@ class DiskFullTest(TrainingTest):
 
 
 if __name__ == "__main__":
-    if "GONDOLA_OWN_MOUNTS" not in os.environ:
-        if subprocess.run([*NAMESPACE, "true"], stderr=subprocess.DEVNULL, check=False).returncode:
-            print("SKIPPED: mounting a small disk needs root or user namespaces")
-            sys.exit(77)
-        os.environ["GONDOLA_OWN_MOUNTS"] = "yes"
-        os.execvp(NAMESPACE[0], [*NAMESPACE, sys.executable, "-B", *sys.argv])
+    namespaces.need("mounting a small disk")
     unittest.main()

@@ -12,7 +12,6 @@ import argparse
 import os
 import re
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +19,6 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-NAMESPACE = ["unshare", "--map-root-user", "--mount"]
 
 
 def use_release_build():
@@ -200,10 +198,9 @@ def main():
 
 if __name__ == "__main__":
     use_release_build()
-    if "GONDOLA_OWN_MOUNTS" not in os.environ and "--list" not in sys.argv:
-        if subprocess.run([*NAMESPACE, "true"], stderr=subprocess.DEVNULL, check=False).returncode == 0:
-            os.environ["GONDOLA_OWN_MOUNTS"] = "yes"
-            os.execvp(NAMESPACE[0], [*NAMESPACE, sys.executable, "-B", *sys.argv])
+    import namespaces
+    if "--list" not in sys.argv:
+        namespaces.enter()
 
     from faulty_run import STEPS, FaultyRun, Place, differences
     from matrix_files import file_rows

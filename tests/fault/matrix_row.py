@@ -1,9 +1,9 @@
 """What a row of the fault matrix is."""
 
-import os
 from dataclasses import dataclass, field, replace
 from typing import Callable, Optional
 
+import namespaces
 from faulty_run import GRACE, STEPS
 from processes import deliver
 from processes import send as send_to
@@ -78,4 +78,4 @@ def stop(ranks, number, times=1):
 
 
 def needs_mounts():
-    return None if "GONDOLA_OWN_MOUNTS" in os.environ else "mounting needs root or user namespaces"
+    return None if namespaces.are_own() else "mounting needs root or user namespaces"

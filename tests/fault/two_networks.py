@@ -1,11 +1,12 @@
 """Two network namespaces with a cable between them, as if they were two machines for Open MPI."""
 
-import os
 import shutil
 import signal
 import subprocess
 import time
 from pathlib import Path
+
+import namespaces
 
 NAMES = ("gondola-a", "gondola-b")
 ADDRESSES = ("10.99.0.1", "10.99.0.2")
@@ -21,7 +22,7 @@ def why_not():
     for tool in ("ip", "nsenter", "unshare"):
         if shutil.which(tool) is None:
             return f"{tool} is not installed (Debian: iproute2, util-linux)"
-    if "GONDOLA_OWN_MOUNTS" not in os.environ:
+    if not namespaces.are_own():
         return "namespaces need root or user namespaces"
     if subprocess.run(["unshare", "--net", "--uts", "true"], stderr=subprocess.DEVNULL,
                       check=False).returncode != 0:

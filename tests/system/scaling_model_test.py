@@ -2,13 +2,13 @@
 from the seconds of a message is the step that it measures."""
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import unittest
 from pathlib import Path
 
+import namespaces
 from processes import PATIENCE
 from slow_networks import Link, NoSlowLink, SlowNetworks
 from training import PROGRAM, flags, gondola, saw
@@ -26,7 +26,6 @@ SIREN = {**COMMON, "model.decoder": "siren", "model.hidden": 128, "model.layers"
 # Batch norm asks the other ranks in every layer, forwards and backwards.
 CONV = {**COMMON, "model.decoder": "conv", "model.activation": "elu", "model.filters": 8,
         "trainer.batch_size": 32}
-NAMESPACE = ["unshare", "--map-root-user", "--mount"]
 
 
 def parts(output):
@@ -118,12 +117,7 @@ class ScalingModelTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if "GONDOLA_OWN_MOUNTS" not in os.environ:
-        if subprocess.run([*NAMESPACE, "true"], stderr=subprocess.DEVNULL, check=False).returncode:
-            print("SKIPPED: network namespaces need root or user namespaces")
-            sys.exit(77)
-        os.environ["GONDOLA_OWN_MOUNTS"] = "yes"
-        os.execvp(NAMESPACE[0], [*NAMESPACE, sys.executable, "-B", *sys.argv])
+    namespaces.need("making networks")
     if reason := why_not():
         print(f"SKIPPED: {reason}")
         sys.exit(77)
