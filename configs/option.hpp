@@ -13,7 +13,11 @@ namespace gondola {
 enum class OptionType { kWholeNumber, kNumber, kFlag, kText, kChoice, kCoordinates };
 
 /// Whether a run may be resumed with another value.
-enum class OnResume { kMustAgree, kMayDiffer };
+enum class OnResume {
+  kMustAgree,
+  kKept,  ///< `auto` stands for what it has been in the run; another value must agree.
+  kMayDiffer,
+};
 
 /// The values a numeric option may have; an open end excludes the bound itself.
 struct Range {

@@ -16,6 +16,7 @@ Range from_below(double low, double high) { return {.low = low, .high = high, .h
 
 constexpr auto kMustAgree = OnResume::kMustAgree;
 constexpr auto kMayDiffer = OnResume::kMayDiffer;
+constexpr auto kKept = OnResume::kKept;
 
 /// What a row says beside its name and its member. A number with an `auto_word` keeps it as 0.
 struct Row {
@@ -236,7 +237,7 @@ void add_trainer_and_optimizer(std::vector<Option>& options) {
       "epochs", &T::epochs, kMayDiffer,
       {"Stop after so many epochs; 0: trainer.steps says when.", between(0, 1e6), "epochs"});
   trainer.add("precision", &T::precision, kMustAgree, {"Arithmetic of the model."});
-  trainer.add("matmul", &T::matmul, kMustAgree,
+  trainer.add("matmul", &T::matmul, kKept,
               {"siren on CPUs in float32: library that multiplies matrices; auto: the faster one "
                "here, measured at the start of the run, which keeps it (aten elsewhere and with "
                "parallel.deterministic). oneDNN is twice as fast where ATen's keeps to AVX2 on a "

@@ -298,10 +298,9 @@ std::vector<std::string> resume_conflicts(const RunConfig& saved, const RunConfi
   std::vector<std::string> conflicts;
   for (const auto& option : option_table()) {
     if (option.on_resume == OnResume::kMayDiffer) continue;
-    const bool keeps = option.name() == "trainer.matmul" && now.trainer.matmul == Matmul::kAuto;
-    if (keeps) continue;
     const auto before = option.get(saved), after = option.get(now);
-    if (before == after) continue;
+    const bool is_kept = option.on_resume == OnResume::kKept && after == "auto";
+    if (before == after || is_kept) continue;
     conflicts.push_back(option.name() + " is \"" + after +
                         "\", but the run that is resumed has \"" + before +
                         "\": give that value, or start a new run folder");
