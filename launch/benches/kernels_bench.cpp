@@ -1,7 +1,6 @@
 #include "launch/benches/kernels_bench.hpp"
 
 #include <ATen/Parallel.h>
-#include <ATen/Version.h>
 #include <torch/torch.h>
 
 #include <nlohmann/json.hpp>
@@ -90,14 +89,6 @@ std::vector<Kernel> kernels() {
   };
 }
 
-std::vector<std::string> instruction_sets() {
-  const auto best = at::get_cpu_capability();
-  std::vector<std::string> sets = {"DEFAULT"};
-  if (best == "AVX2" || best == "AVX512") sets.emplace_back("AVX2");
-  if (best == "AVX512") sets.emplace_back("AVX512");
-  return sets;
-}
-
 double seconds_of_a_call(const std::function<void()>& call) {
   const auto start = Clock::now();
   for (int i = 0; i < kCallsAtOnce; ++i) call();
@@ -130,7 +121,7 @@ void bench_kernels(const RunConfig& config,
   const at::NoGradGuard no_grad;
   at::set_num_threads(1);
   for (const auto& kernel : kernels()) {
-    for (const auto& set : instruction_sets()) {
+    for (const auto& set : sine_loop_capabilities()) {
       print_line(measure(kernel, set, config.bench.repeats).dump());
     }
   }

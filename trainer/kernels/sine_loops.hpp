@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace gondola {
 
@@ -37,6 +38,9 @@ struct SineLoops {
 /// The loops for the instruction set that ATen uses here (ATEN_CPU_CAPABILITY can lower it).
 template <typename T>
 [[nodiscard]] const SineLoops<T>& sine_loops();
+
+/// The instruction sets that ATen uses here, the plainest first, as sine_loops_for() takes them.
+[[nodiscard]] std::vector<std::string> sine_loop_capabilities();
 
 /// For one instruction set, as at::get_cpu_capability() calls it: "AVX512", "AVX2"; every other
 /// name gives the loops that run anywhere. REQUIRES a processor that has it.
