@@ -4,80 +4,24 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 #include <sstream>
 
-#include "trainer/decoders/conv_decoder.hpp"
-#include "trainer/latent/latent_encoder.hpp"
-#include "trainer/latent/latent_gaussian.hpp"
-#include "trainer/model.hpp"
+#include "tests/golden/golden_model.hpp"
 #include "trainer/optimizer/flat_adam.hpp"
 
 namespace gondola::golden {
 namespace {
 
-ActivationKind activation_named(const std::string& name) {
-  const std::map<std::string, ActivationKind> kinds = {
-      {"sin", ActivationKind::kSin},    {"relu", ActivationKind::kRelu},
-      {"elu", ActivationKind::kElu},    {"leaky_relu", ActivationKind::kLeakyRelu},
-      {"tanh", ActivationKind::kTanh},  {"softplus", ActivationKind::kSoftplus},
-      {"swish", ActivationKind::kSwish}};
-  const auto found = kinds.find(name);
-  if (found == kinds.end()) throw UnknownMethod("activation '" + name + "'");
-  return found->second;
-}
-
-/// Raises `worst` to `error`; an error that is not finite is the worst of all.
-void raise(double& worst, double error) {
-  worst = std::max(worst, std::isfinite(error) ? error : INFINITY);
-}
-
-Family family_of(const GoldenFile& file) {
-  const std::map<std::string, Family> families = {{"gon", Family::kGon},
-                                                  {"vgon", Family::kVgon},
-                                                  {"classifier", Family::kClassifier},
-                                                  {"joint", Family::kJoint},
-                                                  {"ae", Family::kAutoencoder},
-                                                  {"tied_ae", Family::kTiedAutoencoder},
-                                                  {"vae", Family::kVae},
-                                                  {"glo", Family::kGlo}};
-  const auto found = families.find(file.text("method"));
-  if (found == families.end()) throw UnknownMethod("method '" + file.text("method") + "'");
-  return found->second;
-}
-
-/// A golden file's model with its weights, on one rank's slice of its batch.
-class Case {
+class Case final : public GoldenModel {
  public:
-  /// @param latent_constant the gradient without the path through the latents.
-  Case(const GoldenFile& file, torch::ScalarType dtype, Communicator& communicator,
-       bool latent_constant = false, LatentPath path = LatentPath::kAuto)
-      : file_(file), dtype_(dtype), communicator_(communicator), family_(family_of(file)) {
-    batch_ = file.tensor("input/images").size(0);
-    slice_ = uneven_slice(batch_, communicator.rank(), communicator.size());
-    make_model(latent_constant, path);
-    load_weights();
-  }
+  using GoldenModel::GoldenModel;
 
   Checks run(bool latent_constant);
 
-  /// The file's tensor, whole, in float64.
-  torch::Tensor golden(const std::string& name) const { return file_.tensor(name); }
-  /// This rank's rows of one of the file's tensors, in the dtype of the run.
-  torch::Tensor mine(const std::string& name) const { return cut(golden(name)).to(dtype_); }
-  Decoder& decoder() { return *model_.decoder; }
-  LatentSection latent_config() const;
-
  private:
-  torch::Tensor cut(const torch::Tensor& whole) const {
-    return whole.narrow(0, slice_.first, slice_.count);
-  }
-  void make_model(bool latent_constant, LatentPath path);
-  [[nodiscard]] torch::Tensor parameter(const std::string& name) const;
   [[nodiscard]] ObjectiveBatch make_batch() const;
   void compare_heads(Checks& checks, const torch::Tensor& z, const Pass& pass);
   void compare_latent_table(Checks& checks);
-  void load_weights();
   double worst_over_ranks(double error) const {
     return communicator_.all_gather(torch::full({1}, error, torch::kFloat64)).max().item<double>();
   }
@@ -94,91 +38,7 @@ class Case {
     }
     return false;
   }
-
-  const GoldenFile& file_;
-  torch::ScalarType dtype_;
-  Communicator& communicator_;
-  std::int64_t batch_ = 0;
-  Slice slice_;
-  Family family_;
-  Model model_;
 };
-
-LatentSection Case::latent_config() const {
-  LatentSection latent;
-  latent.size = file_.integer("latent", 0);
-  latent.spatial = file_.integer("latent_spatial", 1);
-  latent.steps = file_.integer("steps", 1);
-  latent.detach = file_.integer("detach", 0) != 0;
-  latent.update =
-      file_.text("rule") == "descent" ? LatentUpdate::kDescent : LatentUpdate::kGradient;
-  return latent;
-}
-
-void Case::make_model(bool latent_constant, LatentPath path) {
-  const auto images = golden("input/images");
-  RunConfig config;
-  config.trainer.precision = dtype_ == torch::kFloat64 ? Precision::kFloat64 : Precision::kFloat32;
-  config.trainer.batch_size = batch_;
-  config.latent = latent_config();
-  config.latent.detach = config.latent.detach || latent_constant;
-  config.latent.path = path;
-  config.latent.step_size = file_.number("step_size", 1);
-  config.latent.origin_stddev = file_.number("z0_sigma", 0);
-  config.latent.table_rate = file_.number("latent_lr_adam", 1);
-  auto& model = config.model;
-  model.family = family_;
-  model.activation = activation_named(file_.text("activation"));
-  model.leaky_slope = file_.number("leaky_slope", 0.01);
-  model.batch_norm = BatchNormMode::kSync;
-  model.classes = file_.integer("classes", 0);
-  model.class_weight = file_.number("ce_scale", 0) * static_cast<double>(batch_);
-  model.divergence_weight = file_.number("kl_weight", 1);
-  if (file_.text("family") == "implicit") {
-    model.decoder = DecoderKind::kSiren;
-    model.hidden = file_.integer("hidden", 0);
-    model.layers = file_.integer("hidden_layers", 0);
-    model.w0 = file_.number("w0", 30);
-  } else {
-    model.decoder = DecoderKind::kConv;
-    model.filters = file_.integer("ngf", 0);
-  }
-  const ModelUse use{
-      .shape = {.channels = images.size(1), .height = images.size(2), .width = images.size(3)},
-      .communicator = &communicator_,
-      .training_images = family_ == Family::kGlo ? batch_ : 0};
-  model_ = gondola::make_model(config, use);
-
-  if (const auto* conv = dynamic_cast<const ConvDecoder*>(model_.decoder.get())) {
-    const auto rows = golden("layers");
-    std::vector<ConvLayer> plan;
-    for (std::int64_t i = 0; i < rows.size(0); ++i) {
-      const auto* row = rows[i].data_ptr<std::int64_t>();
-      plan.push_back({row[0], row[1], row[2], row[3], row[4]});
-    }
-    TORCH_CHECK(plan == conv->plan(), "the decoder's layers are not those of ", file_.path());
-  }
-}
-
-torch::Tensor Case::parameter(const std::string& name) const {
-  auto& parameters = model_.parameters();
-  for (std::size_t i = 0; i < parameters.count(); ++i) {
-    if (parameters.name(i) == name) return parameters[i].detach();
-  }
-  TORCH_CHECK(false, "the model has no parameter ", name);
-}
-
-void Case::load_weights() {
-  const at::NoGradGuard no_grad;
-  auto& parameters = model_.parameters();
-  for (std::size_t i = 0; i < parameters.count(); ++i) {
-    parameters.slice_of(parameters.flat(), i).copy_(golden("params/" + parameters.name(i)));
-  }
-  for (auto& average : model_.parameters().running_averages()) {
-    average.mean.copy_(golden("buffers/before/" + average.name + ".running_mean"));
-    average.variance.copy_(golden("buffers/before/" + average.name + ".running_var"));
-  }
-}
 
 double Case::tolerance(const std::string& quantity) const {
   const bool gradient = quantity.starts_with("grad");
@@ -407,36 +267,10 @@ Checks Case::run(bool latent_constant) {
   return checks;
 }
 
-double relative_error(const torch::Tensor& actual, const torch::Tensor& expected) {
-  TORCH_CHECK(actual.sizes() == expected.sizes(), "shapes differ: ", actual.sizes(), ", ",
-              expected.sizes());
-  return (actual - expected).abs().max().item<double>() / expected.abs().max().item<double>();
-}
-
-void keep_worst(Checks& checks, const std::string& name, double error, double tolerance) {
-  auto& check = checks[name];
-  check.tolerance = tolerance;
-  raise(check.error, error);
-}
-
-/// One rank, for the utilities.
-class Alone final : public Communicator {
- public:
-  int rank() const override { return 0; }
-  int size() const override { return 1; }
-  void all_reduce_sum(torch::Tensor&) override {}
-  void broadcast(torch::Tensor&, int) override {}
-  torch::Tensor all_gather(const torch::Tensor& tensor) override { return tensor.unsqueeze(0); }
-  void barrier() override {}
-};
-
 }  // namespace
 
-Slice uneven_slice(std::int64_t images, int rank, int world) {
-  std::int64_t end = images;
-  for (int r = world - 1; r > rank; --r) end -= end / 2 + end % 2;
-  const std::int64_t count = rank == 0 ? end : end / 2 + end % 2;
-  return {.first = end - count, .count = count};
+void raise(double& worst, double error) {
+  worst = std::max(worst, std::isfinite(error) ? error : INFINITY);
 }
 
 Checks check_case(const GoldenFile& file, torch::ScalarType dtype, Communicator& communicator) {
@@ -451,69 +285,6 @@ Checks check_case(const GoldenFile& file, torch::ScalarType dtype, Communicator&
         auto& worst = checks.try_emplace(name, check).first->second;
         raise(worst.error, check.error);
       }
-    }
-  }
-  return checks;
-}
-
-Checks check_utilities(const GoldenFile& file, const std::string& folder) {
-  Checks checks;
-  Alone alone;
-  for (const auto& name : file.names_in("grid")) {
-    const auto cross = name.find('x');
-    const auto grid = full_grid(std::stol(name.substr(0, cross)), std::stol(name.substr(cross + 1)),
-                                torch::TensorOptions().dtype(torch::kFloat64));
-    keep_worst(checks, "grid", relative_error(grid.points, file.tensor("grid/" + name)), 1e-10);
-  }
-  {
-    const LatentGaussian fitted(file.tensor("latent_gaussian/latents"));
-    const auto expect = [&](const std::string& name, const torch::Tensor& actual) {
-      keep_worst(checks, "latent_gaussian",
-                 relative_error(actual, file.tensor("latent_gaussian/" + name)), 1e-10);
-    };
-    expect("mean", fitted.mean());
-    expect("covariance", fitted.covariance());
-    expect("cholesky", fitted.cholesky());
-    expect("samples", fitted.draw(file.tensor("latent_gaussian/normals")));
-    keep_worst(
-        checks, "slerp",
-        relative_error(spherical_interpolation(file.tensor("slerp/a"), file.tensor("slerp/b"),
-                                               file.tensor("slerp/t")),
-                       file.tensor("slerp/result")),
-        1e-10);
-  }
-  {
-    const at::NoGradGuard no_grad;
-    const GoldenFile implicit(folder + "/implicit_mnist_h32_k8.h5");
-    Case model(implicit, torch::kFloat64, alone);
-    for (const auto& name : file.names_in("other_resolution")) {
-      const auto expected = file.tensor("other_resolution/" + name);
-      const auto grid = full_grid(expected.size(2), expected.size(3),
-                                  torch::TensorOptions().dtype(torch::kFloat64));
-      const auto image =
-          model.decoder().decode(implicit.tensor("latent").narrow(0, 0, 2), {.coordinates = &grid});
-      keep_worst(checks, "other_resolution", relative_error(image, expected), 1e-10);
-    }
-  }
-  {
-    const GoldenFile conv(folder + "/conv_cifar_small.h5");
-    Case model(conv, torch::kFloat64, alone);
-    const auto images = conv.tensor("input/images");
-    const LatentEncoder encoder(model.latent_config(), conv.number("step_size"));
-    const auto mean = file.tensor("encode_batch_independent/mean_image").unsqueeze(0);
-    const auto expected = file.tensor("encode_batch_independent/latent");
-    for (const std::int64_t batch : {std::int64_t{1}, std::int64_t{2}, images.size(0)}) {
-      std::vector<torch::Tensor> parts;
-      for (const auto& part : images.split(batch)) {
-        parts.push_back(
-            encoder
-                .encode(model.decoder(),
-                        {.images = part, .mean_image = mean, .global_images = 1, .origin = {}},
-                        LatentEncoder::Graph::kDrop, {})
-                .latents);
-      }
-      keep_worst(checks, "encode_batch_independent", relative_error(torch::cat(parts), expected),
-                 1e-10);
     }
   }
   return checks;

@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "tests/golden/case_check.hpp"
+#include "tests/golden/golden_model.hpp"
+#include "tests/golden/utilities_check.hpp"
 #include "trainer/parallel/mpi_communicator.hpp"
 
 namespace {
