@@ -30,6 +30,18 @@ TEST_F(GradientReducerTest, every_element_is_added_once_whatever_the_bucket) {
   }
 }
 
+TEST_F(GradientReducerTest, a_started_reduction_comes_to_the_same_once_it_was_waited_for) {
+  for (const std::int64_t bucket_bytes : {1, 56, 800, 1 << 20}) {
+    auto flat = mine(101);
+    auto pending = GradientReducer(comm, bucket_bytes).start(flat);
+    pending.progress();
+    pending.wait();
+    const auto expected = torch::arange(101, torch::kFloat64) * comm.size() + rank_sum;
+    EXPECT_TRUE(torch::equal(flat, expected)) << bucket_bytes;
+    EXPECT_FALSE(progress.inside());
+  }
+}
+
 TEST_F(GradientReducerTest, bytes_are_the_buffers_and_none_alone) {
   auto flat = mine(101);
   const auto bytes = GradientReducer(comm).reduce(flat);
@@ -52,6 +64,7 @@ TEST_F(GradientReducerTest, a_buffer_that_needs_a_gradient_is_reduced_in_place) 
 TEST_F(GradientReducerTest, a_matrix_is_refused) {
   auto matrix = torch::zeros({2, 2});
   EXPECT_THROW(GradientReducer(comm).reduce(matrix), c10::Error);
+  EXPECT_THROW((void)GradientReducer(comm).start(matrix), c10::Error);
 }
 
 }  // namespace

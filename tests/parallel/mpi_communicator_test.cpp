@@ -4,6 +4,7 @@
 #include <mpi.h>
 #include <torch/types.h>
 
+#include <chrono>
 #include <cstring>
 #include <vector>
 
@@ -71,12 +72,83 @@ TEST_F(MpiCommunicatorTest, a_sum_repeated_has_the_same_bits) {
   }
 }
 
+TEST_F(MpiCommunicatorTest, a_started_sum_has_the_same_bits_on_all_ranks_at_every_size) {
+  for (const auto type : {torch::kFloat32, torch::kFloat64}) {
+    for (const std::int64_t count : {0, 1, 2, 5, 63, 1000, 20'011, 300'007}) {
+      auto sum = mine(count, type);
+      const auto pending = comm.start_all_reduce_sum(sum);
+      if (count % 2 == 0) pending->progress();
+      pending->wait();
+      EXPECT_TRUE(same_bits_as_rank_0(sum)) << type << " x " << count;
+      auto in_rank_order = values_of(0, count, type);
+      for (int r = 1; r < comm.size(); ++r) in_rank_order += values_of(r, count, type);
+      EXPECT_TRUE(torch::equal(sum, in_rank_order)) << type << " x " << count;
+    }
+  }
+  auto integers = torch::arange(7) + comm.rank();
+  comm.start_all_reduce_sum(integers)->wait();
+  const auto ranks = std::int64_t{comm.size()};
+  EXPECT_TRUE(torch::equal(integers, torch::arange(7) * ranks + ranks * (ranks - 1) / 2));
+}
+
+TEST_F(MpiCommunicatorTest, other_collectives_may_come_while_sums_are_under_way) {
+  auto first = mine(100'003, torch::kFloat64);
+  auto second = mine(1003, torch::kFloat32);
+  auto pending_first = comm.start_all_reduce_sum(first);
+  auto pending_second = comm.start_all_reduce_sum(second);
+  auto between = mine(5001, torch::kFloat64);
+  comm.all_reduce_sum(between);
+  comm.barrier();
+  pending_second->wait();
+  pending_first->wait();
+  const auto close = [&](const torch::Tensor& sum, double tolerance) {
+    const auto expected = expected_sum(sum.numel(), sum.scalar_type());
+    return torch::allclose(sum.to(torch::kFloat64), expected, tolerance, tolerance * 1e6);
+  };
+  EXPECT_TRUE(close(first, 1e-12));
+  EXPECT_TRUE(close(second, 1e-5));
+  EXPECT_TRUE(close(between, 1e-12));
+}
+
+TEST_F(MpiCommunicatorTest, a_started_sum_ends_by_progress_alone) {
+  auto sum = mine(300'007, torch::kFloat32);
+  const auto pending = comm.start_all_reduce_sum(sum);
+  const auto last = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while (progress.inside() && std::chrono::steady_clock::now() < last) pending->progress();
+  EXPECT_FALSE(progress.inside());
+  EXPECT_TRUE(same_bits_as_rank_0(sum));
+  const auto waited = progress.host_seconds();
+  pending->wait();
+  EXPECT_LT(progress.host_seconds() - waited, 0.1) << "nothing is left to wait for";
+}
+
+TEST_F(MpiCommunicatorTest, a_started_sum_is_a_collective_until_it_has_ended) {
+  auto sum = torch::ones({1000});
+  comm.start_all_reduce_sum(sum)->wait();  // the first one makes communicators
+  const auto before = progress.sequence();
+  const auto pending = comm.start_all_reduce_sum(sum);
+  EXPECT_EQ(progress.sequence(), before + 1);
+  EXPECT_TRUE(progress.inside());
+  const auto entered = progress.log().records().back();
+  EXPECT_STREQ(entered.name, "start_all_reduce_sum");
+  EXPECT_EQ(entered.bytes, 4000);
+  EXPECT_EQ(entered.left, 0);
+  pending->wait();
+  EXPECT_FALSE(progress.inside());
+  EXPECT_GT(progress.log().records().back().left, 0);
+  EXPECT_EQ(progress.sequence(), before + 1);
+}
+
 TEST_F(MpiCommunicatorTest, messages_are_cut_where_counts_would_not_fit) {
   MpiCommunicator cut(MPI_COMM_WORLD, progress, {.gather_bytes = 0, .largest_count = 10});
   for (const std::int64_t count : {0, 1, 9, 10, 11, 1003}) {
     auto sum = mine(count, torch::kFloat64);
     cut.all_reduce_sum(sum);
     EXPECT_TRUE(torch::allclose(sum, expected_sum(count, torch::kFloat64), 1e-12, 1e-6)) << count;
+
+    auto started = mine(count, torch::kFloat64);
+    cut.start_all_reduce_sum(started)->wait();
+    EXPECT_TRUE(torch::allclose(started, sum, 1e-12, 1e-6)) << count;
 
     auto integers = torch::arange(count) + comm.rank();
     cut.all_reduce_sum(integers);

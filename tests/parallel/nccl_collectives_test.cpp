@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
+#include <atomic>
 #include <vector>
 
 #include "tests/parallel/nccl_fixture.hpp"
@@ -106,6 +107,46 @@ TEST_F(NcclCollectivesTest, the_host_goes_on_while_a_collective_is_held_up) {
   fake_nccl::release();
   device.queue.synchronize();
   EXPECT_EQ(fake_nccl::counts().ended, 2);
+  EXPECT_TRUE(behind.eq(comm->size()).all().item<bool>());
+}
+
+TEST_F(NcclCollectivesTest, a_started_sum_runs_beside_the_stream_and_is_there_after_the_wait) {
+  const auto comm = make({.hold = 2});
+  auto before = torch::ones({3}, torch::kInt64);
+  auto started = torch::zeros({1000}, torch::kFloat64);
+  comm->all_reduce_sum(before);
+  device.queue.push([before, started]() mutable { started.add_(before[0]); });  // W
+  const auto pending = comm->start_all_reduce_sum(started);
+  std::atomic<bool> computed = false;
+  device.queue.push([&] { computed = true; });  // of the pass that hides it
+  EXPECT_TRUE(until([&] { return computed.load(); })) << "the stream waits for the started sum";
+  EXPECT_EQ(fake_nccl::counts().ended, 1);
+  EXPECT_TRUE(is_in("ncclAllReduce"));
+
+  pending->wait();
+  auto seen = torch::zeros({});
+  device.queue.push([&] { seen = started.min(); });
+  EXPECT_TRUE(looked(3));
+  EXPECT_EQ(fake_nccl::counts().ended, 1);
+  fake_nccl::release();
+  synchronize();
+  EXPECT_EQ(seen.item<double>(), comm->size() * comm->size());
+  EXPECT_TRUE(until([&] { return !progress.inside(); }));
+}
+
+TEST_F(NcclCollectivesTest, a_collective_behind_a_started_sum_runs_behind_it_waited_for_or_not) {
+  const auto comm = make({.hold = 1});
+  auto started = torch::ones({3});
+  auto behind = torch::ones({3});
+  const auto pending = comm->start_all_reduce_sum(started);
+  comm->all_reduce_sum(behind);
+  EXPECT_TRUE(looked(3));
+  EXPECT_EQ(fake_nccl::counts().ended, 0) << "NCCL's collectives have one order";
+  fake_nccl::release();
+  pending->wait();
+  synchronize();
+  EXPECT_EQ(fake_nccl::counts().ended, 2);
+  EXPECT_TRUE(started.eq(comm->size()).all().item<bool>());
   EXPECT_TRUE(behind.eq(comm->size()).all().item<bool>());
 }
 

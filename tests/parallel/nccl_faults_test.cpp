@@ -67,6 +67,32 @@ TEST_F(NcclFaultsTest, a_barrier_that_waits_for_a_failed_collective_throws) {
   EXPECT_EQ(fake_nccl::counts().aborts, 1);
 }
 
+TEST_F(NcclFaultsTest, an_error_of_a_started_sum_is_thrown_by_a_barrier_behind_it) {
+  const auto comm = make({.error = ncclSystemError, .fail = last_rank ? 1 : 0}, kTimeoutSeconds);
+  auto& values = tensors.emplace_back(torch::ones({1000}));
+  const auto pending = comm->start_all_reduce_sum(values);
+  pending->wait();
+  EXPECT_THAT(complaint([&] { comm->barrier(); }),
+              AllOf(HasSubstr("ncclAllReduce failed on cpu with \""),
+                    HasSubstr("restart from the last checkpoint")));
+  EXPECT_EQ(fake_nccl::counts().aborts, 1);
+  EXPECT_FALSE(progress.inside());
+}
+
+TEST_F(NcclFaultsTest, a_started_sum_that_never_ends_is_seen_by_the_watchdog_and_aborted) {
+  const auto comm = make({.hold = 1}, kTimeoutSeconds);
+  auto& values = tensors.emplace_back(torch::ones({1000}));
+  const auto pending = comm->start_all_reduce_sum(values);
+  pending->wait();
+  EXPECT_TRUE(looked(3));
+  EXPECT_TRUE(is_in("ncclAllReduce"));
+  EXPECT_EQ(latest().bytes, 4000);
+  fake_nccl::raise(ncclRemoteError);
+  EXPECT_THAT(complaint([&] { comm->barrier(); }), HasSubstr("network error"));
+  EXPECT_EQ(fake_nccl::counts().unfinished_at_abort, 1);
+  EXPECT_FALSE(progress.inside());
+}
+
 TEST_F(NcclFaultsTest, a_call_that_nccl_refuses_throws_at_once) {
   const auto comm = make({.refuse = 1}, kTimeoutSeconds);
   auto values = torch::ones({2});

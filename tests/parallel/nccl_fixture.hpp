@@ -46,6 +46,11 @@ class NcclOnHost : public testing::Test {
     EXPECT_EQ(fake_nccl::counts().at_the_same_time, 0);
     EXPECT_EQ(fake_nccl::counts().dead_handles, 0);
     fake_nccl::reset();
+    synchronize();
+  }
+  /// Waits until the device has nothing left to do.
+  void synchronize() {
+    device.beside.synchronize();  // what it waits for is on the other queue
     device.queue.synchronize();
   }
 

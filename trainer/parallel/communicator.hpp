@@ -3,6 +3,9 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <memory>
+
+#include "trainer/parallel/pending_sum.hpp"
 
 namespace gondola {
 
@@ -22,6 +25,10 @@ class Communicator {
   /// Collective. Adds `tensor` over the ranks, in place; the result is bit-identical on all ranks.
   /// REQUIRES contiguous float32, float64 or int64, the same shape on every rank. @throws CommError
   virtual void all_reduce_sum(torch::Tensor& tensor) = 0;
+  /// Collective. The same, started only, so that other work can be done meanwhile; the bits may
+  /// differ from those of all_reduce_sum(), not from rank to rank. The tensor's memory stays until
+  /// it has ended. Here: done at once. @throws CommError
+  [[nodiscard]] virtual std::unique_ptr<PendingSum> start_all_reduce_sum(torch::Tensor& tensor);
   /// Collective. Copies root's `tensor` to every rank, in place. Any dtype, contiguous. @throws
   /// CommError
   virtual void broadcast(torch::Tensor& tensor, int root) = 0;

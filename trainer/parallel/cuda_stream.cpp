@@ -3,8 +3,9 @@
 #include "trainer/parallel/cuda_stream.hpp"
 
 #include <c10/cuda/CUDAEvent.h>
+#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAFunctions.h>
-#include <c10/cuda/CUDAStream.h>
+#include <cuda_runtime_api.h>
 
 namespace gondola {
 namespace {
@@ -13,6 +14,9 @@ class CudaMark final : public StreamMark {
  public:
   explicit CudaMark(const c10::cuda::CUDAStream& stream) { event_.record(stream); }
   [[nodiscard]] bool passed() const override { return event_.query(); }
+  void hold(void* stream) const override {
+    C10_CUDA_CHECK(cudaStreamWaitEvent(static_cast<cudaStream_t>(stream), event_.event(), 0));
+  }
 
  private:
   c10::cuda::CUDAEvent event_{cudaEventDisableTiming};
@@ -20,14 +24,22 @@ class CudaMark final : public StreamMark {
 
 }  // namespace
 
-void CudaStream::make_current() const { c10::cuda::set_device(device_.index()); }
-
-void* CudaStream::current() const {
-  return c10::cuda::getCurrentCUDAStream(device_.index()).stream();
+c10::cuda::CUDAStream CudaStream::stream() const {
+  return fixed_ ? *fixed_ : c10::cuda::getCurrentCUDAStream(device_.index());
 }
 
+void CudaStream::make_current() const { c10::cuda::set_device(device_.index()); }
+
+void* CudaStream::current() const { return stream().stream(); }
+
 std::unique_ptr<StreamMark> CudaStream::mark() const {
-  return std::make_unique<CudaMark>(c10::cuda::getCurrentCUDAStream(device_.index()));
+  return std::make_unique<CudaMark>(stream());
+}
+
+std::unique_ptr<DeviceStream> CudaStream::another() const {
+  auto made = std::make_unique<CudaStream>(device_);
+  made->fixed_ = c10::cuda::getStreamFromPool(/*isHighPriority=*/true, device_.index());
+  return made;
 }
 
 }  // namespace gondola

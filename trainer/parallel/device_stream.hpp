@@ -14,6 +14,8 @@ class StreamMark {
 
   /// Whether the device is past it; does not wait. @throws c10::Error for a fault of the device.
   [[nodiscard]] virtual bool passed() const = 0;
+  /// What is put on `stream` (a cudaStream_t of the same device) from now on runs behind it.
+  virtual void hold(void* stream) const = 0;
 };
 
 /// What NcclCommunicator asks of its device. Any thread may call it.
@@ -30,6 +32,9 @@ class DeviceStream {
   [[nodiscard]] virtual void* current() const = 0;
   /// A mark behind all that lies there now.
   [[nodiscard]] virtual std::unique_ptr<StreamMark> mark() const = 0;
+  /// A stream of the device that no operations of a thread go to by themselves, for work beside
+  /// theirs.
+  [[nodiscard]] virtual std::unique_ptr<DeviceStream> another() const = 0;
 };
 
 }  // namespace gondola

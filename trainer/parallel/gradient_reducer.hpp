@@ -3,10 +3,31 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <functional>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include "trainer/parallel/communicator.hpp"
 
 namespace gondola {
+
+/// The sum of a flat gradient buffer that has been started: one PendingSum for each bucket.
+class PendingReduction {
+ public:
+  /// As PendingSum's, of all buckets.
+  void progress() {
+    for (const auto& sum : sums_) sum->progress();
+  }
+  /// Collective. @throws CommError
+  void wait() {
+    for (const auto& sum : sums_) sum->wait();
+  }
+  void add(std::unique_ptr<PendingSum> sum) { sums_.push_back(std::move(sum)); }
+
+ private:
+  std::vector<std::unique_ptr<PendingSum>> sums_;
+};
 
 /// Adds a flat gradient buffer over the ranks, bucket by bucket, so that what a collective needs
 /// besides the buffer stays bounded by a bucket. The cut does not change the sum.
@@ -24,7 +45,13 @@ class GradientReducer {
   /// @throws CommError
   std::int64_t reduce(torch::Tensor& flat);
 
+  /// Collective. The same, started only. All buckets are under way at once. @throws CommError
+  [[nodiscard]] PendingReduction start(torch::Tensor& flat);
+
  private:
+  /// Calls `of_bucket(bucket)` for each, in a world of more than one.
+  void for_buckets(torch::Tensor& flat, const std::function<void(torch::Tensor&)>& of_bucket);
+
   Communicator& communicator_;
   std::int64_t bucket_bytes_;
 };

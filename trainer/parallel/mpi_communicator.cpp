@@ -3,23 +3,14 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "trainer/parallel/mpi_check.hpp"
+#include "trainer/parallel/mpi_type.hpp"
 
 namespace gondola {
 namespace {
-
-template <typename Value>
-MPI_Datatype mpi_type();
-template <>
-MPI_Datatype mpi_type<float>() {
-  return MPI_FLOAT;
-}
-template <>
-MPI_Datatype mpi_type<double>() {
-  return MPI_DOUBLE;
-}
 
 void require_cpu(const torch::Tensor& tensor) {
   TORCH_CHECK(tensor.is_cpu() && tensor.is_contiguous(), "MPI needs a contiguous CPU tensor, got ",
@@ -42,7 +33,7 @@ void for_pieces(std::int64_t total, std::int64_t largest, const Piece& piece) {
 
 MpiCommunicator::MpiCommunicator(MPI_Comm parent, CollectiveProgress& progress,
                                  MpiCommunicatorOptions options)
-    : progress_(progress), options_(options) {
+    : progress_(progress), options_(options), started_(progress) {
   const CollectiveScope scope(progress_, "communicator");
   mpi_check(MPI_Comm_dup(parent, &comm_), "MPI_Comm_dup");
   mpi_check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
@@ -52,6 +43,7 @@ MpiCommunicator::MpiCommunicator(MPI_Comm parent, CollectiveProgress& progress,
 
 void MpiCommunicator::close() {
   const CollectiveScope scope(progress_, "close");
+  started_.close();
   mpi_check(MPI_Comm_free(&comm_), "MPI_Comm_free");
 }
 
@@ -118,6 +110,14 @@ void MpiCommunicator::all_reduce_sum(torch::Tensor& tensor) {
       TORCH_CHECK(false, "all_reduce_sum takes float32, float64 or int64, got ",
                   tensor.scalar_type());
   }
+}
+
+std::unique_ptr<PendingSum> MpiCommunicator::start_all_reduce_sum(torch::Tensor& tensor) {
+  require_cpu(tensor);
+  if (!tensor.is_floating_point() || tensor.numel() > options_.largest_count) {
+    return Communicator::start_all_reduce_sum(tensor);
+  }
+  return started_.start(tensor, comm_);
 }
 
 void MpiCommunicator::broadcast(torch::Tensor& tensor, int root) {

@@ -4,9 +4,11 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <memory>
 
 #include "trainer/parallel/collective_progress.hpp"
 #include "trainer/parallel/communicator.hpp"
+#include "trainer/parallel/mpi_started_sums.hpp"
 
 namespace gondola {
 
@@ -25,6 +27,7 @@ struct MpiCommunicatorOptions {
 /// each element is added up once, at one place, and that result is copied. Small tensors are
 /// gathered and added in rank order; large ones go through a reduce-scatter and an all-gather.
 /// MPI_Allreduce promises equal bits only as advice to implementors, so it serves integers alone.
+/// Sums that are only started are MpiStartedSums.
 ///
 /// Holds a duplicate of the communicator it was made from. The destructor starts no collective and
 /// leaves the duplicate to MPI_Finalize; close() frees it. Used by the thread that started MPI.
@@ -39,6 +42,9 @@ class MpiCommunicator final : public Communicator {
 
   /// REQUIRES a CPU tensor, as do broadcast and all_gather.
   void all_reduce_sum(torch::Tensor& tensor) override;
+  /// As MpiStartedSums has it; integers, and tensors that one MPI call cannot carry, are added at
+  /// once.
+  [[nodiscard]] std::unique_ptr<PendingSum> start_all_reduce_sum(torch::Tensor& tensor) override;
   void broadcast(torch::Tensor& tensor, int root) override;
   [[nodiscard]] torch::Tensor all_gather(const torch::Tensor& tensor) override;
   void barrier() override;
@@ -57,6 +63,7 @@ class MpiCommunicator final : public Communicator {
   MPI_Comm comm_ = MPI_COMM_NULL;
   CollectiveProgress& progress_;
   MpiCommunicatorOptions options_;
+  MpiStartedSums started_;
   int rank_ = 0;
   int size_ = 1;
 };

@@ -46,7 +46,11 @@ ncclDataType_t nccl_type(const torch::Tensor& tensor) {
 NcclCommunicator::NcclCommunicator(const torch::Device& device,
                                    std::unique_ptr<DeviceStream> stream, MPI_Comm world,
                                    CollectiveProgress& progress, double timeout_seconds)
-    : device_(device), stream_(std::move(stream)), progress_(progress), timeout_(timeout_seconds) {
+    : device_(device),
+      stream_(std::move(stream)),
+      beside_(stream_->another()),
+      progress_(progress),
+      timeout_(timeout_seconds) {
   mpi_check(MPI_Comm_rank(world, &rank_), "MPI_Comm_rank");
   mpi_check(MPI_Comm_size(world, &size_), "MPI_Comm_size");
   stream_->make_current();
@@ -100,19 +104,28 @@ void NcclCommunicator::await(const char* call, int result) {
   if (const char* fault = fault_of(result)) fail(call, fault);
 }
 
-void NcclCommunicator::launch(const char* call, std::int64_t bytes,
+void NcclCommunicator::launch(const DeviceStream& stream, const char* call, std::int64_t bytes,
                               const std::function<int(void*)>& enqueue) {
   require_open(call);
+  const bool beside = &stream == beside_.get();
   std::string fault;
   {
     const auto held = completion_->lock();
     fault = completion_->fault();
     if (fault.empty()) {
+      if (beside) {
+        stream_->mark()->hold(stream.current());
+      } else if (started_) {
+        std::exchange(started_, nullptr)->hold(stream.current());
+      }
       completion_->enter(call, bytes);
       // The first collective connects the ranks, which is waited for here.
-      if (const char* words = fault_of(enqueue(stream_->current()))) fault = words;
+      if (const char* words = fault_of(enqueue(stream.current()))) fault = words;
     }
-    if (fault.empty()) completion_->enqueued(stream_->mark());
+    if (fault.empty()) {
+      completion_->enqueued(stream.mark());
+      if (beside) started_ = stream.mark();
+    }
   }
   if (!fault.empty()) fail(call, fault);
 }
@@ -127,19 +140,39 @@ void NcclCommunicator::require_here(const torch::Tensor& tensor) const {
               tensor.device());
 }
 
-void NcclCommunicator::all_reduce_sum(torch::Tensor& tensor) {
+void NcclCommunicator::add(const DeviceStream& stream, const torch::Tensor& tensor) {
   require_here(tensor);
   const auto type = nccl_type(tensor);
-  launch("ncclAllReduce", static_cast<std::int64_t>(tensor.nbytes()), [&](void* stream) {
+  launch(stream, "ncclAllReduce", static_cast<std::int64_t>(tensor.nbytes()), [&](void* on) {
     void* const data = tensor.mutable_data_ptr();
     return ncclAllReduce(data, data, static_cast<std::size_t>(tensor.numel()), type, ncclSum, comm_,
-                         static_cast<cudaStream_t>(stream));
+                         static_cast<cudaStream_t>(on));
   });
+}
+
+void NcclCommunicator::all_reduce_sum(torch::Tensor& tensor) { add(*stream_, tensor); }
+
+/// Keeps the tensor's memory until the current stream is held.
+class NcclCommunicator::StartedSum final : public PendingSum {
+ public:
+  StartedSum(torch::Tensor tensor, std::unique_ptr<StreamMark> mark, const DeviceStream& stream)
+      : tensor_(std::move(tensor)), mark_(std::move(mark)), stream_(stream) {}
+  void wait() override { mark_->hold(stream_.current()); }
+
+ private:
+  torch::Tensor tensor_;
+  std::unique_ptr<StreamMark> mark_;
+  const DeviceStream& stream_;
+};
+
+std::unique_ptr<PendingSum> NcclCommunicator::start_all_reduce_sum(torch::Tensor& tensor) {
+  add(*beside_, tensor);
+  return std::make_unique<StartedSum>(tensor, beside_->mark(), *stream_);
 }
 
 void NcclCommunicator::broadcast(torch::Tensor& tensor, int root) {
   require_here(tensor);
-  launch("ncclBroadcast", static_cast<std::int64_t>(tensor.nbytes()), [&](void* stream) {
+  launch(*stream_, "ncclBroadcast", static_cast<std::int64_t>(tensor.nbytes()), [&](void* stream) {
     void* const data = tensor.mutable_data_ptr();
     return ncclBroadcast(data, data, tensor.nbytes(), ncclUint8, root, comm_,
                          static_cast<cudaStream_t>(stream));
@@ -151,7 +184,7 @@ torch::Tensor NcclCommunicator::all_gather(const torch::Tensor& tensor) {
   auto sizes = tensor.sizes().vec();
   sizes.insert(sizes.begin(), size_);
   auto all = torch::empty(sizes, tensor.options().requires_grad(false));  // [W, ...]
-  launch("ncclAllGather", static_cast<std::int64_t>(tensor.nbytes()), [&](void* stream) {
+  launch(*stream_, "ncclAllGather", static_cast<std::int64_t>(tensor.nbytes()), [&](void* stream) {
     return ncclAllGather(tensor.const_data_ptr(), all.mutable_data_ptr(), tensor.nbytes(),
                          ncclUint8, comm_, static_cast<cudaStream_t>(stream));
   });

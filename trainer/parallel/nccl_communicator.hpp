@@ -22,11 +22,12 @@ class NcclCompletion;
 /// reach it through make_communicator().
 ///
 /// Every call is put on the current stream of the device, so its result serves the next operation
-/// there and the host goes on. A helper thread marks the collective as left in CollectiveProgress
-/// once the GPU is past it, and notes NCCL's asynchronous errors. The training thread finds them in
-/// its next call or in a barrier that it waits in: it starts nothing more, gives what is under way
-/// a few seconds to end, aborts the communicator and throws. So nothing is put on the stream while
-/// another thread aborts.
+/// there and the host goes on. A sum that is only started runs on a stream of its own, behind what
+/// lies on the current one; that one is held at wait(). A helper thread marks the collective as
+/// left in CollectiveProgress once the GPU is past it, and notes NCCL's asynchronous errors. The
+/// training thread finds them in its next call or in a barrier that it waits in: it starts nothing
+/// more, gives what is under way a few seconds to end, aborts the communicator and throws. So
+/// nothing is put on the stream while another thread aborts.
 ///
 /// The destructor starts no collective and waits for no peer; close() ends the communicator
 /// properly.
@@ -44,6 +45,7 @@ class NcclCommunicator final : public Communicator {
 
   /// REQUIRES a tensor on this communicator's device, as do broadcast and all_gather.
   void all_reduce_sum(torch::Tensor& tensor) override;
+  [[nodiscard]] std::unique_ptr<PendingSum> start_all_reduce_sum(torch::Tensor& tensor) override;
   void broadcast(torch::Tensor& tensor, int root) override;
   [[nodiscard]] torch::Tensor all_gather(const torch::Tensor& tensor) override;
   /// Waits on the host: returns when every rank's GPU has come here.
@@ -54,9 +56,14 @@ class NcclCommunicator final : public Communicator {
   void close();
 
  private:
-  /// Runs `enqueue` (it returns an ncclResult_t as int) on the current stream as one collective.
-  void launch(const char* call, std::int64_t bytes,
+  class StartedSum;
+
+  /// Runs `enqueue` (it returns an ncclResult_t as int) on `stream` as one collective, behind those
+  /// on the other stream: NCCL wants one order.
+  void launch(const DeviceStream& stream, const char* call, std::int64_t bytes,
               const std::function<int(void* stream)>& enqueue);
+  /// Of all_reduce_sum() and start_all_reduce_sum().
+  void add(const DeviceStream& stream, const torch::Tensor& tensor);
   /// Waits until a non-blocking call is through; nullptr, or words for an error or a timeout.
   [[nodiscard]] const char* fault_of(int result) const;
   /// The same; aborts and throws where there is a fault.
@@ -68,6 +75,8 @@ class NcclCommunicator final : public Communicator {
 
   torch::Device device_;
   std::unique_ptr<DeviceStream> stream_;
+  std::unique_ptr<DeviceStream> beside_;  ///< Of sums that are started only.
+  std::unique_ptr<StreamMark> started_;   ///< Behind the last of them, until `stream_` is held.
   CollectiveProgress& progress_;
   std::chrono::duration<double> timeout_;
   ncclComm* comm_ = nullptr;

@@ -14,6 +14,7 @@ namespace gondola::fake_nccl {
 /// A device whose stream is a queue on the host, as the communicator under test sees it.
 struct HostDevice {
   HostQueue queue;
+  HostQueue beside;  ///< DeviceStream::another()
   std::atomic<int> made_current{0};
   std::atomic<bool> broken{false};  ///< Asking for a mark throws.
 };
@@ -21,23 +22,32 @@ struct HostDevice {
 class HostStream final : public DeviceStream {
  public:
   /// `device` must outlive this object and its marks.
-  explicit HostStream(HostDevice& device) : device_(device) {}
+  explicit HostStream(HostDevice& device) : HostStream(device, device.queue) {}
 
   void make_current() const override { ++device_.made_current; }
-  [[nodiscard]] void* current() const override { return &device_.queue; }
+  [[nodiscard]] void* current() const override { return &queue_; }
   [[nodiscard]] std::unique_ptr<StreamMark> mark() const override {
-    return std::make_unique<Mark>(device_);
+    return std::make_unique<Mark>(device_, queue_);
+  }
+  [[nodiscard]] std::unique_ptr<DeviceStream> another() const override {
+    return std::unique_ptr<DeviceStream>(new HostStream(device_, device_.beside));
   }
 
  private:
   class Mark final : public StreamMark {
    public:
-    explicit Mark(HostDevice& device) : device_(device) {
-      device.queue.push([passed = passed_] { *passed = true; });
+    Mark(HostDevice& device, HostQueue& queue) : device_(device) {
+      queue.push([passed = passed_] {
+        *passed = true;
+        passed->notify_all();
+      });
     }
     [[nodiscard]] bool passed() const override {
       TORCH_CHECK(!device_.broken, "the device fell off the bus");
       return *passed_;
+    }
+    void hold(void* stream) const override {
+      static_cast<HostQueue*>(stream)->push([passed = passed_] { passed->wait(false); });
     }
 
    private:
@@ -45,7 +55,10 @@ class HostStream final : public DeviceStream {
     std::shared_ptr<std::atomic<bool>> passed_ = std::make_shared<std::atomic<bool>>(false);
   };
 
+  HostStream(HostDevice& device, HostQueue& queue) : device_(device), queue_(queue) {}
+
   HostDevice& device_;
+  HostQueue& queue_;
 };
 
 }  // namespace gondola::fake_nccl
