@@ -24,6 +24,8 @@ namespace gondola {
 
 namespace {
 
+constexpr int kLastPort = 65535;
+
 /// Takes as long for any text of that length.
 bool same(const std::string& given, const std::string& wanted) {
   return given.size() == wanted.size() &&
@@ -111,6 +113,12 @@ MetricsEndpoint::MetricsEndpoint(const EndpointOptions& options,
                });
 
   errno = 0;
+  if (options.port > kLastPort) {
+    throw IoError("the metrics endpoint cannot listen on port " + std::to_string(options.port) +
+                  ", for ports end at " + std::to_string(kLastPort) +
+                  ": choose a lower --monitoring.port, to which each rank of a node adds its "
+                  "number, or 0, any free one");
+  }
   if (options.port == 0) {
     port_ = server_->bind_to_any_port(options.bind);
   } else {
@@ -147,7 +155,16 @@ EndpointAttempt try_start_endpoint(const EndpointOptions& options,
 }
 
 std::string read_token_file(const std::filesystem::path& path) {
-  const auto text = read_text_file(path);
+  const std::string where = "--monitoring.token_file: ";
+  const std::string cure = "; name a file that holds the bearer token and that you may read";
+  std::string text;
+  try {
+    text = read_text_file(path);
+  } catch (const MissingInputError& error) {
+    throw MissingInputError(where + error.what() + cure);
+  } catch (const IoError& error) {
+    throw IoError(where + error.what() + cure);
+  }
   const auto line = text.substr(0, text.find('\n'));
   const auto first = line.find_first_not_of(" \t\r");
   if (first == std::string::npos) {

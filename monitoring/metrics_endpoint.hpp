@@ -74,8 +74,8 @@ struct EndpointAttempt {
     const EndpointOptions& options, std::shared_ptr<const prometheus::Collectable> metrics,
     std::function<HealthStatus()> health, std::shared_ptr<const LiveRun> live = nullptr);
 
-/// The first line of a token file, without surrounding blanks. @throws MissingInputError;
-/// ConfigError where it is empty.
+/// The first line of a token file, without surrounding blanks. @throws MissingInputError,
+/// IoError; ConfigError where it is empty.
 [[nodiscard]] std::string read_token_file(const std::filesystem::path& path);
 
 /// Where one rank's endpoint is.

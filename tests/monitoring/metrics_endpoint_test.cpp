@@ -143,6 +143,12 @@ TEST(MetricsEndpoint, silent_clients_neither_keep_others_out_nor_delay_the_end) 
   for (const int socket : silent) ::close(socket);
 }
 
+TEST(MetricsEndpoint, a_port_beyond_the_last_is_named_and_not_wrapped_around) {
+  const auto attempt = try_start_endpoint({.port = 65536}, one_counter(1), health);
+  EXPECT_EQ(attempt.endpoint, nullptr);
+  EXPECT_NE(attempt.warning.find("ports end at 65535"), std::string::npos) << attempt.warning;
+}
+
 using EndpointFiles = FolderTest;
 
 TEST_F(EndpointFiles, a_token_is_the_first_line_of_its_file) {
