@@ -291,6 +291,9 @@ void add_parallel_and_checkpoint(std::vector<Option>& options) {
                {"siren: ranks that work on the same images, each at its part of the coordinates: "
                 "for images so large that a batch has fewer of them than there are ranks.",
                 between(1, 65536), "ranks"});
+  parallel.add("overlap", &P::overlap, kMayDiffer,
+               {"Reduce the gradient's outer part while its origin part is computed; auto: where "
+                "the sums that the origin part needs are at most half as large as the gradient."});
   parallel.add("expect_world", &P::expect_world, kMayDiffer,
                {"Refuse any other number of ranks; 0: any number will do.", at_least(0), "ranks"});
   parallel.add("timeout_seconds", &P::timeout_seconds, kMayDiffer,

@@ -32,6 +32,7 @@ inline std::vector<std::string> names_of(LatentPath) {
 inline std::vector<std::string> names_of(CoordinateSampler) {
   return {"full", "uniform", "stratified", "sobol"};
 }
+inline std::vector<std::string> names_of(Overlap) { return {"auto", "off"}; }
 inline std::vector<std::string> names_of(Matmul) { return {"auto", "aten", "onednn"}; }
 inline std::vector<std::string> names_of(Precision) {
   return {"float64", "float32", "tf32", "bf16"};

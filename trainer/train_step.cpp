@@ -1,11 +1,15 @@
 #include "trainer/train_step.hpp"
 
 #include <ATen/core/grad_mode.h>
+#include <torch/autograd.h>
 
+#include <utility>
 #include <vector>
 
 #include "trainer/latent/random_origin.hpp"
+#include "trainer/layers/deterministic_convolutions.hpp"
 #include "trainer/model.hpp"
+#include "trainer/parallel/replica_check.hpp"
 
 namespace gondola {
 namespace {
@@ -21,6 +25,17 @@ torch::Tensor spread_of(const std::vector<torch::Tensor>& estimates) {
   return (variance / square.clamp_min(1e-300)).sqrt();
 }
 
+/// Of the configuration alone, and so the same on all ranks.
+bool saves_waiting(const RunConfig& config, const TrainedState& state, int ranks) {
+  if (ranks == 1 || config.parallel.overlap == Overlap::kOff ||
+      config.parallel.coordinate_ranks > 1 || !state.objective.splits_at_latents()) {
+    return false;
+  }
+  const auto sums =
+      state.decoder.origin_sums(config.coordinates.inner.count, config.trainer.batch_size);
+  return sums > 0 && 2 * sums <= state.decoder.parameters().flat().numel();
+}
+
 }  // namespace
 
 TrainStep::TrainStep(const RunConfig& config, TrainedState state, Communicator& communicator,
@@ -30,7 +45,8 @@ TrainStep::TrainStep(const RunConfig& config, TrainedState state, Communicator& 
       communicator_(communicator),
       timer_(timer),
       reducer_(communicator),
-      bound_(config.trainer.outlier_factor, state.decoder.parameters().flat().device()) {}
+      bound_(config.trainer.outlier_factor, state.decoder.parameters().flat().device()),
+      overlaps_(saves_waiting(config, state, communicator.size())) {}
 
 /// u8 or float32 pixels on any device -> what the objective takes: values in [0, 1] like the
 /// parameters, or the bytes as they are.
@@ -59,12 +75,13 @@ std::int64_t TrainStep::batch_norm_images(std::int64_t own) const {
 }
 
 /// Forward and backward of one (part of a) batch; gradients add up in the flat buffer, sums in the
-/// result.
-void TrainStep::accumulate_gradient(const ObjectiveBatch& batch, const StepCoordinates& coordinates,
-                                    StepResult& result) {
-  const auto losses = state_.objective.losses(
+/// result. With a reduction, the backward pass of the outer part alone.
+Losses TrainStep::accumulate_gradient(const ObjectiveBatch& batch,
+                                      const StepCoordinates& coordinates,
+                                      OverlappedReduction* reduction, StepResult& result) {
+  auto losses = state_.objective.losses(
       batch,
-      {.inner = {.coordinates = coordinates.inner_or_grid()},
+      {.inner = {.coordinates = coordinates.inner_or_grid(), .reduction = reduction},
        .outer = {.coordinates = coordinates.outer_or_grid(), .record = &statistics_}},
       &timer_);
   losses.outer.sum().backward();
@@ -79,6 +96,37 @@ void TrainStep::accumulate_gradient(const ObjectiveBatch& batch, const StepCoord
     auto& total = result.parts.try_emplace(name, nothing).first->second;
     total = total + sum(values);
   }
+  return losses;
+}
+
+/// The part of all ranks' gradient that goes through the latents, made while the rest is reduced.
+/// [P]
+torch::Tensor TrainStep::origin_part(const Losses& losses) const {
+  auto& parameters = state_.decoder.parameters();
+  std::vector<torch::Tensor> tensors;
+  for (std::size_t i = 0; i < parameters.count(); ++i) tensors.push_back(parameters[i]);
+  const DeterministicConvolutions alike;
+  auto of_tensors = torch::autograd::grad({losses.encoded}, tensors, {losses.latents.grad()},
+                                          /*retain_graph=*/false, /*create_graph=*/false,
+                                          /*allow_unused=*/true);
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    auto& gradient = of_tensors[i];
+    gradient = gradient.defined() ? gradient.flatten() : torch::zeros_like(tensors[i]).flatten();
+  }
+  const at::NoGradGuard no_grad;
+  return torch::cat(of_tensors);
+}
+
+/// Collective. The first time: whether all ranks have the same bits.
+void TrainStep::agree_on(torch::Tensor& origin, StepResult& result) {
+  if (std::exchange(compared_, true)) return;
+  if (same_on_all_ranks(communicator_, origin)) return;
+  communicator_.broadcast(origin, 0);
+  overlaps_ = false;
+  result.warning =
+      "the ranks' processors round the same gradient in different ways, so that it is reduced as a "
+      "whole and not while a part of it is computed (--parallel.overlap off does that without this "
+      "warning)";
 }
 
 void TrainStep::update(StepResult& result, double learning_rate) {
@@ -137,6 +185,9 @@ void TrainStep::make_gradient(const StepInput& input, const StepView& view, std:
   result.sums = torch::zeros({3}, flat.options().dtype(torch::kFloat64));
   result.image_losses.clear();
   const auto parts = config_.trainer.accumulate;
+  const bool overlaps = overlaps_;  // for this gradient
+  OverlappedReduction reduction(communicator_, reducer_, timer_, parameters.flat_gradient());
+  Losses last;
   for (std::int64_t i = 0; i < parts; ++i) {
     const auto images = view.pixels.size(0);
     const auto first = images * i / parts;
@@ -151,14 +202,25 @@ void TrainStep::make_gradient(const StepInput& input, const StepView& view, std:
         state_.decoder.latent_shape(),
         input.ids.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)),
         config_.run.seed, /*prefix=*/"", step, flat.options());
-    accumulate_gradient(part, view.coordinates, result);
+    const bool overlapped = overlaps && i + 1 == parts;
+    last = accumulate_gradient(part, view.coordinates, overlapped ? &reduction : nullptr, result);
   }
-  const at::NoGradGuard no_grad;
   auto& gradient = parameters.flat_gradient();
-  // A loss that is not finite makes the gradient so, on all ranks: 0 times it is NaN, else 0.
-  gradient.narrow(0, 0, 1).add_(result.sums[0] * 0);
-  result.own_sum = gradient.sum();
-  if (communicator_.size() > 1) {
+  {
+    const at::NoGradGuard no_grad;
+    // A loss that is not finite makes the gradient so, on all ranks: 0 times it is NaN, else 0.
+    gradient.narrow(0, 0, 1).add_(result.sums[0] * 0);
+    result.own_sum = gradient.sum();
+  }
+  if (overlaps) {
+    auto origin = origin_part(last);
+    const at::NoGradGuard no_grad;
+    reduction.wait();
+    agree_on(origin, result);
+    gradient.add_(origin);
+    result.own_sum += reduction.own_sum();
+    result.bytes_reduced += reduction.bytes();
+  } else if (communicator_.size() > 1) {
     timer_.enter(Phase::kWait);
     communicator_.barrier();
     timer_.enter(Phase::kAllReduce);

@@ -16,6 +16,7 @@
 #include "trainer/optimizer/flat_adam.hpp"
 #include "trainer/parallel/communicator.hpp"
 #include "trainer/parallel/gradient_reducer.hpp"
+#include "trainer/parallel/overlapped_reduction.hpp"
 #include "trainer/phase_timer.hpp"
 
 namespace gondola {
@@ -59,9 +60,15 @@ struct StepResult {
   std::vector<torch::Tensor> image_losses;  ///< Of this rank's images, in their order: [B] in all.
   torch::Tensor own_sum;  ///< 0-dim: sum of this rank's gradient, finite where the gradient is.
   std::int64_t bytes_reduced = 0;
+  std::string warning;  ///< What people should hear of, the same on all ranks; or empty.
 };
 
 /// One optimiser step: encode, decode, backward, all-reduce, update (DESIGN "One step").
+///
+/// Where all images share their pass through the origin, most of the all-reduce lies behind the
+/// last part of the backward pass (OverlappedReduction). Every rank then computes that part of all
+/// ranks' images by itself, of which the first time is checked: where processors come to other
+/// bits, rank 0's are taken, and the gradient is reduced as a whole from then on.
 class TrainStep {
  public:
   TrainStep(const RunConfig& config, TrainedState state, Communicator& communicator,
@@ -72,6 +79,9 @@ class TrainStep {
 
   [[nodiscard]] GradientBound& bound() { return bound_; }
 
+  /// Whether steps overlap their all-reduce with computation; the same on all ranks.
+  [[nodiscard]] bool overlaps() const { return overlaps_; }
+
  private:
   [[nodiscard]] torch::Tensor batch_mean(const torch::Tensor& pixels);
   [[nodiscard]] std::int64_t batch_norm_images(std::int64_t own) const;
@@ -79,8 +89,11 @@ class TrainStep {
   [[nodiscard]] ObjectiveBatch batch_of(const StepInput& input, const StepView& view);
   void make_gradient(const StepInput& input, const StepView& view, std::int64_t step,
                      StepResult& result);
-  void accumulate_gradient(const ObjectiveBatch& batch, const StepCoordinates& coordinates,
-                           StepResult& result);
+  [[nodiscard]] Losses accumulate_gradient(const ObjectiveBatch& batch,
+                                           const StepCoordinates& coordinates,
+                                           OverlappedReduction* reduction, StepResult& result);
+  [[nodiscard]] torch::Tensor origin_part(const Losses& losses) const;
+  void agree_on(torch::Tensor& origin, StepResult& result);
   void update(StepResult& result, double learning_rate);
 
   const RunConfig& config_;
@@ -89,6 +102,8 @@ class TrainStep {
   PhaseTimer& timer_;
   GradientReducer reducer_;
   GradientBound bound_;
+  bool overlaps_;
+  bool compared_ = false;                   ///< Whether ranks have compared their origin parts.
   std::vector<PassStatistics> statistics_;  ///< Of the outer passes of the current step.
 };
 

@@ -155,6 +155,9 @@ StepResult TrainingLoop::step(std::int64_t number) {
       train_step_.run(input, number, learning_rate_at(run_.config.optimizer, number, total_steps_));
   guard_.add(number, cursor, result);
   if (result.spread.defined()) spread_ = result.spread;
+  if (!result.warning.empty() && run_.control.rank() == 0) {
+    run_.warn("step " + std::to_string(number) + ": " + result.warning);
+  }
   last_images_ = counts_images() ? static_cast<std::int64_t>(input.ids.size()) : 0;
   run_.state.progress.step = number;
   run_.state.progress.cursor = feed_.cursor();

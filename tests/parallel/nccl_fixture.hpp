@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/parallel/fake_nccl/control.hpp"
@@ -27,6 +28,62 @@ bool until(const Condition& condition) {
   }
   return true;
 }
+
+/// Waits for the device after each call: what comes next on tensors of the host does not go to its
+/// streams. A sum that was started is under way until it is waited for.
+class Synchronized : public Communicator {
+ public:
+  Synchronized(Communicator& inner, fake_nccl::HostDevice& device)
+      : inner_(inner), device_(device) {}
+
+  [[nodiscard]] int rank() const override { return inner_.rank(); }
+  [[nodiscard]] int size() const override { return inner_.size(); }
+  void all_reduce_sum(torch::Tensor& tensor) override {
+    inner_.all_reduce_sum(tensor);
+    device_.queue.synchronize();
+  }
+  [[nodiscard]] std::unique_ptr<PendingSum> start_all_reduce_sum(torch::Tensor& tensor) override {
+    return std::make_unique<Started>(*this, inner_.start_all_reduce_sum(tensor));
+  }
+  void broadcast(torch::Tensor& tensor, int root) override {
+    inner_.broadcast(tensor, root);
+    device_.queue.synchronize();
+  }
+  [[nodiscard]] torch::Tensor all_gather(const torch::Tensor& tensor) override {
+    auto all = inner_.all_gather(tensor);
+    device_.queue.synchronize();
+    return all;
+  }
+  void barrier() override { inner_.barrier(); }
+
+ protected:
+  /// Called where a started sum is moved on and before it is waited for.
+  virtual void on_progress() {}
+  virtual void on_wait() {}
+
+ private:
+  class Started final : public PendingSum {
+   public:
+    Started(Synchronized& ranks, std::unique_ptr<PendingSum> inner)
+        : ranks_(ranks), inner_(std::move(inner)) {}
+    void progress() override {
+      inner_->progress();
+      ranks_.on_progress();
+    }
+    void wait() override {
+      ranks_.on_wait();
+      inner_->wait();
+      ranks_.device_.queue.synchronize();
+    }
+
+   private:
+    Synchronized& ranks_;
+    std::unique_ptr<PendingSum> inner_;
+  };
+
+  Communicator& inner_;
+  fake_nccl::HostDevice& device_;
+};
 
 /// NcclCommunicators of all ranks over the fake NCCL, their device being a queue on the host.
 class NcclOnHost : public testing::Test {

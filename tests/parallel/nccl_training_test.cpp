@@ -4,45 +4,14 @@
 #include <torch/types.h>
 
 #include <cstdint>
-#include <numeric>
 #include <vector>
 
-#include "data/batch_loader.hpp"
 #include "tests/parallel/nccl_fixture.hpp"
 #include "tests/support/relative_error.hpp"
-#include "tests/trainer/small_model.hpp"
-#include "trainer/optimizer/flat_adam.hpp"
-#include "trainer/train_step.hpp"
+#include "tests/trainer/overlap_trainee.hpp"
 
 namespace gondola {
 namespace {
-
-/// Waits for the queue after each call: what comes next on tensors of the host does not go there.
-class Synchronized final : public Communicator {
- public:
-  Synchronized(Communicator& inner, fake_nccl::HostQueue& queue) : inner_(inner), queue_(queue) {}
-
-  [[nodiscard]] int rank() const override { return inner_.rank(); }
-  [[nodiscard]] int size() const override { return inner_.size(); }
-  void all_reduce_sum(torch::Tensor& tensor) override {
-    inner_.all_reduce_sum(tensor);
-    queue_.synchronize();
-  }
-  void broadcast(torch::Tensor& tensor, int root) override {
-    inner_.broadcast(tensor, root);
-    queue_.synchronize();
-  }
-  [[nodiscard]] torch::Tensor all_gather(const torch::Tensor& tensor) override {
-    auto all = inner_.all_gather(tensor);
-    queue_.synchronize();
-    return all;
-  }
-  void barrier() override { inner_.barrier(); }
-
- private:
-  Communicator& inner_;
-  fake_nccl::HostQueue& queue_;
-};
 
 struct Outcome {
   std::vector<double> losses;
@@ -51,56 +20,84 @@ struct Outcome {
 
 class NcclTrainingTest : public NcclOnHost {
  protected:
-  /// Eight steps from the default initialisation on batches of 10 images.
-  Outcome train(DecoderKind kind, Communicator& communicator) {
-    auto config = small_config(kind);
-    config.model.batch_norm = BatchNormMode::kSync;
-    config.latent.step_size = 0;  // auto
-    config.trainer.batch_size = 10;
-    const std::int64_t side = kind == DecoderKind::kConv ? 16 : 6;
-    const ImageShape shape{.channels = 1, .height = side, .width = side};
-    const auto model =
-        make_model(config, {.shape = shape, .communicator = &communicator, .training_images = 10});
-    auto& parameters = model.parameters();
-    FlatAdam optimizer(config.optimizer, parameters.flat().numel(), parameters.flat().options());
-    torch::Tensor no_average;
-    PhaseTimer timer(progress);
-    TrainStep step(config, {*model.decoder, *model.objective, optimizer, no_average}, communicator,
-                   timer);
-    const auto slice = slice_of(10, communicator.rank(), communicator.size());
-    std::vector<std::int64_t> ids(static_cast<std::size_t>(slice.size()));
-    std::iota(ids.begin(), ids.end(), slice.begin);
-
+  /// Eight steps from the default initialisation.
+  static Outcome train(const RunConfig& config, Communicator& communicator) {
+    OverlapTrainee trainee(config, communicator);
+    EXPECT_EQ(trainee.step.overlaps(),
+              communicator.size() > 1 && config.parallel.overlap == Overlap::kAuto);
     Outcome outcome;
     for (std::int64_t number = 1; number <= 8; ++number) {
-      const auto batch = torch::randint(
-          0, 256, {10, 1, side, side},
-          at::detail::createCPUGenerator(static_cast<std::uint64_t>(number)), torch::kUInt8);
-      auto sums =
-          step.run({.view = {.pixels = batch.narrow(0, slice.begin, slice.size())}, .ids = ids},
-                   number, /*learning_rate=*/1e-3)
-              .sums;
+      auto sums = trainee.run(number).sums;
       communicator.all_reduce_sum(sums);
       outcome.losses.push_back(sums[0].item<double>());
     }
-    outcome.parameters = parameters.flat().clone();
+    outcome.parameters = trainee.weights().clone();
     return outcome;
   }
 };
 
 TEST_F(NcclTrainingTest, losses_and_parameters_are_those_of_a_run_over_mpi) {
   const auto nccl = make();
-  Synchronized communicator(*nccl, device.queue);
+  Synchronized communicator(*nccl, device);
   for (const auto kind : {DecoderKind::kSiren, DecoderKind::kConv}) {
-    const auto expected = train(kind, mpi);
-    const auto actual = train(kind, communicator);
-    for (std::size_t i = 0; i < expected.losses.size(); ++i) {
-      EXPECT_NEAR(actual.losses[i] / expected.losses[i], 1, 1e-12) << "step " << i + 1;
+    for (const auto overlap : {Overlap::kAuto, Overlap::kOff}) {
+      auto config = overlap_config(kind);
+      const auto expected = train(config, mpi);
+      config.parallel.overlap = overlap;
+      const auto actual = train(config, communicator);
+      for (std::size_t i = 0; i < expected.losses.size(); ++i) {
+        EXPECT_NEAR(actual.losses[i] / expected.losses[i], 1, 1e-12) << "step " << i + 1;
+      }
+      EXPECT_LE(relative_error(actual.parameters, expected.parameters), 1e-11);
+      EXPECT_NE(expected.losses.front(), expected.losses.back());
     }
-    EXPECT_LE(relative_error(actual.parameters, expected.parameters), 1e-12);
-    EXPECT_NE(expected.losses.front(), expected.losses.back());
   }
   EXPECT_GT(fake_nccl::counts().ended, 0);
+}
+
+/// Lets the gradient's sum, which is held up, go on only where it is waited for.
+class ReleasedLate final : public Synchronized {
+ public:
+  ReleasedLate(Communicator& inner, fake_nccl::HostDevice& device, std::int64_t gradient)
+      : Synchronized(inner, device), gradient_(gradient) {}
+
+  void all_reduce_sum(torch::Tensor& tensor) override {
+    if (tensor.numel() == gradient_) {
+      ADD_FAILURE() << "the step waits for the gradient's sum";
+      fake_nccl::release();
+    }
+    Synchronized::all_reduce_sum(tensor);
+  }
+  int computed_meanwhile = 0;
+  std::int64_t under_way = 0;  ///< Where it is waited for.
+
+ protected:
+  void on_progress() override { ++computed_meanwhile; }
+  void on_wait() override {
+    const auto counts = fake_nccl::counts();
+    under_way = counts.collectives - counts.ended;
+    fake_nccl::release();
+  }
+
+ private:
+  std::int64_t gradient_;
+};
+
+TEST_F(NcclTrainingTest, the_origin_part_is_computed_while_the_gradient_is_on_its_way) {
+  if (mpi.size() == 1) return;
+  for (const auto kind : {DecoderKind::kSiren, DecoderKind::kConv}) {
+    const auto config = overlap_config(kind);
+    OverlapTrainee expected(config, mpi);
+    const auto gradient = expected.weights().numel();
+    const auto nccl = make({.hold_bytes = gradient * 8});
+    ReleasedLate ranks(*nccl, device, gradient);
+    OverlapTrainee trainee(config, ranks);
+    (void)trainee.run(1);
+    EXPECT_GE(ranks.computed_meanwhile, 2);
+    EXPECT_EQ(ranks.under_way, 1);
+    (void)expected.run(1);
+    EXPECT_LE(relative_error(trainee.weights(), expected.weights()), 1e-11);
+  }
 }
 
 }  // namespace

@@ -1,11 +1,14 @@
 #include "trainer/decoders/conv_decoder.hpp"
 
 #include <cmath>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "trainer/layers/batch_norm.hpp"
+#include "trainer/layers/deterministic_convolutions.hpp"
 #include "trainer/layers/sync_batch_norm.hpp"
+#include "trainer/parallel/overlapped_reduction.hpp"
 
 namespace gondola {
 namespace {
@@ -20,6 +23,7 @@ ConvDecoder::ConvDecoder(const ModelSection& model, const LatentSection& latent,
     : Decoder(std::move(shared)),
       plan_(std::move(plan)),
       spatial_(latent.spatial),
+      batch_norm_(model.batch_norm),
       precision_(precision),
       activation_(model.activation, model.leaky_slope) {
   for (std::size_t i = 0; i < plan_.size(); ++i) {
@@ -154,13 +158,15 @@ torch::Tensor ConvDecoder::gradient_of_mean(const OriginPass& origin, torch::Ten
 
 /// J = d a_L / d z for one image under constant scalings, one tangent for each latent value:
 /// [k s s, C, H, W].
-torch::Tensor ConvDecoder::jacobian(const OriginPass& origin) const {
+torch::Tensor ConvDecoder::jacobian(const OriginPass& origin,
+                                    OverlappedReduction* reduction) const {
   const auto channels = plan_.front().in;
   const auto values = channels * spatial_ * spatial_;
   auto x = torch::eye(values, weight(0).options().requires_grad(false))
                .view({values, channels, spatial_, spatial_});
   for (std::size_t i = 0; i + 1 < plan_.size(); ++i) {
     x = up(x, i, {}) * scaling(origin.layers[i]);
+    if (reduction != nullptr) reduction->between(x);
   }
   return up(x, plan_.size() - 1, {});
 }
@@ -188,17 +194,42 @@ OriginGradient ConvDecoder::gradient_at_origin(const torch::Tensor& images,
     const auto& map = map_.get(parameters(), mean_image, [&] { return origin_map(mean_image); });
     return {.gradient = map(images).view(shape), .loss = {}};
   }
+  std::optional<DeterministicConvolutions> alike;
+  if (pass.reduction != nullptr) alike.emplace();
   const auto origin = run_at_origin(global_images, pass);
   const auto slope = at::sigmoid_backward(torch::ones_like(origin.image), origin.image);
   const auto deviation = (mean_image - images) * 2;  // [B, C, H, W]
-  const auto of_mean = gradient_of_mean(origin, (origin.image - mean_image) * 2 * slope);
-  const bool tangents = c10::multiply_integers(latent_shape()) < global_images;
-  const auto of_deviations =
-      tangents ? deviation.flatten(1).mm((jacobian(origin) * slope).flatten(1).t())
-               : gradients_of_deviations(origin, deviation * slope);
+  auto of_mean = gradient_of_mean(origin, (origin.image - mean_image) * 2 * slope);
+  torch::Tensor of_deviations;
+  if (takes_tangents(global_images)) {
+    auto matrix = (jacobian(origin, pass.reduction) * slope).flatten(1);  // [k s s, C H W]
+    if (pass.reduction != nullptr) {
+      const auto shared = pass.reduction->with_summed_gradients({matrix, of_mean});
+      matrix = shared[0];
+      of_mean = shared[1];
+    }
+    of_deviations = deviation.flatten(1).mm(matrix.t());
+  } else {
+    of_deviations = gradients_of_deviations(origin, deviation * slope);
+  }
   const auto residual = origin.image.detach() - images;
   return {.gradient = (of_deviations + of_mean).view(shape),
           .loss = residual.square().flatten(1).sum(1)};
+}
+
+bool ConvDecoder::takes_tangents(std::int64_t global_images) const {
+  return c10::multiply_integers(latent_shape()) < global_images;
+}
+
+/// Gradients of the tangents and of what all images have from their mean. Under `local` that is
+/// each rank's own mean.
+std::int64_t ConvDecoder::origin_sums(std::int64_t, std::int64_t global_images) const {
+  if (batch_norm_ != BatchNormMode::kSync || !takes_tangents(global_images)) return 0;
+  auto side = spatial_;
+  for (const auto& layer : plan_) {
+    side = (side - 1) * layer.stride - 2 * layer.padding + layer.kernel;
+  }
+  return c10::multiply_integers(latent_shape()) * (plan_.back().out * side * side + 1);
 }
 
 }  // namespace gondola

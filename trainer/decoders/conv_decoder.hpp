@@ -47,6 +47,8 @@ class ConvDecoder final : public Decoder {
                                                   const torch::Tensor& mean_image,
                                                   std::int64_t global_images,
                                                   const Pass& pass) override;
+  [[nodiscard]] std::int64_t origin_sums(std::int64_t points,
+                                         std::int64_t global_images) const override;
   [[nodiscard]] const std::vector<ConvLayer>& plan() const { return plan_; }
   /// Of layer i; the tied autoencoder's encoder reads it as a convolution. [in, out, k, k]
   [[nodiscard]] const torch::Tensor& weight(std::size_t layer) const {
@@ -68,11 +70,15 @@ class ConvDecoder final : public Decoder {
   [[nodiscard]] torch::Tensor gradients_of_deviations(const OriginPass& origin,
                                                       torch::Tensor deviation) const;
   [[nodiscard]] torch::Tensor gradient_of_mean(const OriginPass& origin, torch::Tensor mean) const;
-  [[nodiscard]] torch::Tensor jacobian(const OriginPass& origin) const;
+  [[nodiscard]] torch::Tensor jacobian(const OriginPass& origin,
+                                       OverlappedReduction* reduction = nullptr) const;
+  /// Whether gradient_at_origin() makes one tangent for each latent value.
+  [[nodiscard]] bool takes_tangents(std::int64_t global_images) const;
   [[nodiscard]] OriginMap origin_map(const torch::Tensor& mean_image);
 
   std::vector<ConvLayer> plan_;
   std::int64_t spatial_;
+  BatchNormMode batch_norm_;
   Precision precision_;
   Activation activation_;
   std::vector<std::size_t> convolutions_;  ///< First parameter of each: weight, then bias.

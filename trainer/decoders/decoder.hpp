@@ -20,6 +20,8 @@ struct OriginGradient {
                            ///< left out.
 };
 
+class OverlappedReduction;
+
 /// How a decoder is run.
 struct Pass {
   Normalisation normalisation = Normalisation::kBatch;
@@ -27,6 +29,9 @@ struct Pass {
       nullptr;  ///< Implicit models: where; nullptr: the training grid.
   std::vector<PassStatistics>* record =
       nullptr;  ///< Each pass with batch statistics appends what it normalised with.
+  /// Where set, the backward pass of gradient_at_origin() adds over the ranks what the parameters'
+  /// gradient depends on the batch through, and gives each rank that of all ranks' images.
+  OverlappedReduction* reduction = nullptr;
 };
 
 /// The values of `images` where a pass looks: the same for the training grid, else as values_at()
@@ -81,11 +86,20 @@ class Decoder {
   /// d (sum over the batch of the squared error) / d z_b at z = 0 for every image, in closed form:
   /// all images have the same pass through the origin, which is made once. images as above;
   /// mean_image [1, C, H, W] = mean over the whole (global) batch, for coupled images. Not
-  /// collective: a coupling enters through the mean image alone. REQUIRES shares_origin().
+  /// collective: a coupling enters through the mean image alone. REQUIRES shares_origin(), and for
+  /// a Pass::reduction origin_sums() > 0.
   [[nodiscard]] virtual OriginGradient gradient_at_origin(const torch::Tensor& images,
                                                           const torch::Tensor& mean_image,
                                                           std::int64_t global_images,
                                                           const Pass& pass) = 0;
+
+  /// What Pass::reduction comes to: how many numbers of a training batch the gradient of the
+  /// parameters through gradient_at_origin() depends on; 0 where it depends on each image.
+  /// @param points of the pass; 0: the training grid's.
+  [[nodiscard]] virtual std::int64_t origin_sums(std::int64_t /*points*/,
+                                                 std::int64_t /*global_images*/) const {
+    return 0;
+  }
 
   /// All tensors of the model, those of its other parts too.
   [[nodiscard]] Parameters& parameters() const { return *parameters_; }

@@ -122,15 +122,21 @@ OriginGradient SirenDecoder::gradient_at_origin(const torch::Tensor& images, con
   const Coordinates& at = points_of(pass);
   const auto target = values_at(images, at).flatten(2);  // [B, C, N]
   if (fused_) {
-    const auto origin = functions_.gradient_at_origin(layers(), at.points, target);
+    const auto origin = functions_.gradient_at_origin(layers(), at.points, target, pass.reduction);
     return {.gradient = origin.gradient * at.weight, .loss = origin.loss * at.weight};
   }
   // Outside training the sums over the pixels are taken in float64: how a float32 product is
   // blocked, and so rounded, depends on how many images it has, and a latent must not (C11).
   const auto sum_dtype = at::GradMode::is_enabled() ? at.points.scalar_type() : torch::kFloat64;
   const auto origin = plain_.gradient_at_origin(
-      layers(), at.points, values_of(target, at.points.scalar_type()), sum_dtype);
+      layers(), at.points, values_of(target, at.points.scalar_type()), sum_dtype, pass.reduction);
   return {.gradient = origin.gradient * at.weight, .loss = origin.loss * at.weight};
+}
+
+/// Gradients of J and F0, or of J and their own sum.
+std::int64_t SirenDecoder::origin_sums(std::int64_t points, std::int64_t) const {
+  const auto values = channels_ * (points > 0 ? points : grid_.points.size(0));
+  return values * latent_size_ + std::max(values, latent_size_);
 }
 
 }  // namespace gondola

@@ -51,6 +51,9 @@ class SirenDecoder final : public Decoder {
                                                   std::int64_t global_images,
                                                   const Pass& pass) override;
 
+  [[nodiscard]] std::int64_t origin_sums(std::int64_t points,
+                                         std::int64_t global_images) const override;
+
   /// Who multiplies matrices in a training step: ATen, unless another was set.
   [[nodiscard]] MatrixProduct product() const { return functions_.product; }
   void set_product(MatrixProduct product) { functions_.product = product; }

@@ -9,6 +9,7 @@
 #include "trainer/decoders/siren_origin.hpp"
 #include "trainer/decoders/siren_plain.hpp"
 #include "trainer/decoders/siren_tiles.hpp"
+#include "trainer/parallel/overlapped_reduction.hpp"
 
 namespace gondola {
 namespace {
@@ -172,24 +173,37 @@ struct SquaredError : torch::autograd::Function<SquaredError> {
   }
 };
 
+/// The gradients of the layers from the sums of all ranks' batches.
+SirenLayers reduced_backward(const SirenOrigin& origin, SirenOrigin::Sums own,
+                             const std::vector<SirenOrigin::Pass>& passes,
+                             OverlappedReduction& reduction) {
+  auto sums = torch::cat({own.of_jacobian.flatten(), own.of_gradients});
+  reduction.add_over_ranks(sums);
+  const auto first = own.of_jacobian.numel();
+  own = {.of_jacobian = sums.narrow(0, 0, first).view(own.of_jacobian.sizes()),
+         .of_gradients = sums.narrow(0, first, own.of_gradients.numel())};
+  return origin.backward(own, passes, [&reduction] { reduction.progress(); });
+}
+
 struct GradientAtOrigin : torch::autograd::Function<GradientAtOrigin> {
   static tensor_list forward(AutogradContext* context, const torch::Tensor& target,
                              const torch::Tensor& points, at::TensorList layers,
-                             MatrixProduct product, std::int64_t pass_bytes) {
+                             MatrixProduct product, std::int64_t pass_bytes,
+                             OverlappedReduction* reduction) {
     const SirenOrigin origin(SirenLayers::of(layers.vec()), points, product);
     const auto keep = origin.pass_bytes() <= pass_bytes ? SirenOrigin::Keep::kPasses
                                                         : SirenOrigin::Keep::kNothing;
     const auto result = origin.run(target, keep);
     tensor_list saved = {target, points};
     saved.insert(saved.end(), layers.begin(), layers.end());
-    saved.push_back(result.of_first);
+    saved.push_back(result.values);
     for (const auto& pass : result.passes) {
       for (auto& tensor : pass.tensors()) saved.push_back(std::move(tensor));
     }
     context->save_for_backward(saved);
     context->saved_data["inputs"] = static_cast<std::int64_t>(2 + layers.size());
     context->saved_data["passes"] = static_cast<std::int64_t>(result.passes.size());
-
+    context->saved_data["reduction"] = reinterpret_cast<std::int64_t>(reduction);
     save(context, product);
     context->mark_non_differentiable({result.loss});
     return {result.gradient, result.loss};
@@ -199,8 +213,11 @@ struct GradientAtOrigin : torch::autograd::Function<GradientAtOrigin> {
     const auto saved = context->get_saved_variables();
     const auto inputs = static_cast<std::size_t>(context->saved_data["inputs"].toInt());
     const auto& gradient = gradients[0];
-    if (!gradient.defined()) return tensor_list(inputs + 2);
+    if (!gradient.defined()) return tensor_list(inputs + 3);
+    auto* const reduction =
+        reinterpret_cast<OverlappedReduction*>(context->saved_data["reduction"].toInt());
     if (at::GradMode::is_enabled()) {
+      TORCH_CHECK(reduction == nullptr, "gradients that ranks have added have no graph");
       auto result = differentiable_gradients(
           context, part(saved, 0, inputs), gradient, [&](const tensor_list& at) {
             return plain()
@@ -208,7 +225,7 @@ struct GradientAtOrigin : torch::autograd::Function<GradientAtOrigin> {
                                     values_of(at[0], at[1].scalar_type()), torch::kFloat64)
                 .gradient;
           });
-      result.resize(inputs + 2);
+      result.resize(inputs + 3);
       return result;
     }
     const auto layers = SirenLayers::of(part(saved, 2, inputs));
@@ -220,7 +237,12 @@ struct GradientAtOrigin : torch::autograd::Function<GradientAtOrigin> {
       const auto first = inputs + 1 + i * each;
       passes.push_back(SirenOrigin::Pass::of(layers.depth(), part(saved, first, first + each)));
     }
-    return arranged({}, origin.backward(saved[0], passes, saved[inputs], gradient), 2);
+    const auto& values = saved[inputs];
+    const auto of_layers =
+        reduction == nullptr
+            ? origin.backward(saved[0], values, gradient, passes)
+            : reduced_backward(origin, origin.sums(saved[0], values, gradient), passes, *reduction);
+    return arranged({}, of_layers, 3);
   }
 };
 
@@ -248,11 +270,12 @@ torch::Tensor SirenFunctions::squared_error(const SirenLayers& layers, const tor
 
 SirenFunctions::Origin SirenFunctions::gradient_at_origin(const SirenLayers& layers,
                                                           const torch::Tensor& points,
-                                                          const torch::Tensor& target) const {
+                                                          const torch::Tensor& target,
+                                                          OverlappedReduction* reduction) const {
   const auto tensors = layers.tensors();
   const auto pass_bytes = at::GradMode::is_enabled() ? activation_bytes / 8 : -1;
   const auto result = GradientAtOrigin::apply(target.detach(), points, at::TensorList(tensors),
-                                              product, pass_bytes);
+                                              product, pass_bytes, reduction);
   return {.gradient = result[0], .loss = result[1]};
 }
 

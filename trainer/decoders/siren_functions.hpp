@@ -9,6 +9,8 @@
 
 namespace gondola {
 
+class OverlappedReduction;
+
 /// Bytes of activations that a differentiable pass keeps; one that has more makes them again in its
 /// backward pass, at a third more of its cost.
 inline constexpr std::int64_t kActivationBytes = std::int64_t{512} << 20;
@@ -38,9 +40,10 @@ struct SirenFunctions {
     torch::Tensor gradient;  ///< [B, k], differentiable in the layers.
     torch::Tensor loss;      ///< [B], detached.
   };
-  /// SirenOrigin::run().
+  /// SirenOrigin::run(). @param reduction as Pass has it.
   [[nodiscard]] Origin gradient_at_origin(const SirenLayers& layers, const torch::Tensor& points,
-                                          const torch::Tensor& target) const;
+                                          const torch::Tensor& target,
+                                          OverlappedReduction* reduction = nullptr) const;
 };
 
 }  // namespace gondola

@@ -129,11 +129,13 @@ SirenOrigin::Result SirenOrigin::run(const torch::Tensor& target, Keep keep) con
   const auto sums = torch::zeros({tasks_, images, layers_.width()}, options);
   const auto losses = torch::zeros({tasks_, images}, options);
   Result result;
+  result.values = torch::empty({points_.size(0), layers_.channels()}, points_.options());
   if (keep == Keep::kPasses) result.passes.resize(chunks());
   parallel_tasks(tasks_, [&](std::int64_t task) {
     for (auto i = chunks_ * task / tasks_; i < chunks_ * (task + 1) / tasks_; ++i) {
       const auto at = chunk(i);
       auto made = pass(at);
+      result.values.narrow(0, at.first, at.count).copy_(made.values);
       auto residual = residual_of(made.values, at.of(target));  // [B, C, n]
       losses[task].add_(residual.square().sum({1, 2}, /*keepdim=*/false, torch::kFloat64));
       sums[task].addmm_(residual.mul_(2).flatten(1).to(torch::kFloat64),
@@ -141,45 +143,89 @@ SirenOrigin::Result SirenOrigin::run(const torch::Tensor& target, Keep keep) con
       if (keep == Keep::kPasses) result.passes[static_cast<std::size_t>(i)] = std::move(made);
     }
   });
-  result.of_first = sums.sum(0);
   result.gradient =
-      result.of_first.mm(layers_.of_latents().to(torch::kFloat64)).to(points_.scalar_type());
+      sums.sum(0).mm(layers_.of_latents().to(torch::kFloat64)).to(points_.scalar_type());
   result.loss = losses.sum(0).to(points_.scalar_type());
   return result;
 }
 
-SirenLayers SirenOrigin::backward(const torch::Tensor& target, const std::vector<Pass>& passes,
-                                  const torch::Tensor& of_first,
-                                  const torch::Tensor& gradient) const {
+torch::Tensor SirenOrigin::of_jacobian(const Chunk& chunk, const torch::Tensor& target,
+                                       const torch::Tensor& values,
+                                       const torch::Tensor& gradient) const {
+  const auto residual =
+      residual_of(values.narrow(0, chunk.first, chunk.count), chunk.of(target)).mul_(2);
+  return residual.flatten(1).t().mm(gradient);
+}
+
+SirenOrigin::Sums SirenOrigin::sums(const torch::Tensor& target, const torch::Tensor& values,
+                                    const torch::Tensor& gradient) const {
   const at::NoGradGuard no_grad;
-  const auto of_sums = gradient.mm(layers_.of_latents().t());  // V' [B, h]
-  const auto of_all = of_sums.sum(0);                          // [h]
-  std::vector<SirenLayers> partial;
-  for (std::int64_t task = 0; task < tasks_; ++task) partial.push_back(layers_.zeros());
+  const auto channels = layers_.channels();
+  Sums result = {
+      .of_jacobian = torch::empty({channels, points_.size(0), gradient.size(1)}, points_.options()),
+      .of_gradients = gradient.sum(0)};
   parallel_tasks(tasks_, [&](std::int64_t task) {
     for (auto i = chunks_ * task / tasks_; i < chunks_ * (task + 1) / tasks_; ++i) {
       const auto at = chunk(i);
+      result.of_jacobian.narrow(1, at.first, at.count)
+          .copy_(of_jacobian(at, target, values, gradient).view({channels, at.count, -1}));
+    }
+  });
+  return result;
+}
+
+template <typename OfJacobian>
+SirenLayers SirenOrigin::backward_from(const OfJacobian& of_jacobian,
+                                       const torch::Tensor& of_gradients,
+                                       const std::vector<Pass>& passes,
+                                       const std::function<void()>& between) const {
+  const at::NoGradGuard no_grad;
+  const auto of_first = layers_.of_latents().mv(of_gradients);    // Wz s [h]
+  const auto transposed = layers_.of_latents().t().contiguous();  // [k, h]
+  std::vector<SirenLayers> partial;
+  for (std::int64_t task = 0; task < tasks_; ++task) partial.push_back(layers_.zeros());
+  parallel_tasks(tasks_, [&](std::int64_t task) {
+    auto& sum = partial[static_cast<std::size_t>(task)];
+    for (auto i = chunks_ * task / tasks_; i < chunks_ * (task + 1) / tasks_; ++i) {
+      const auto at = chunk(i);
       const auto made = passes.empty() ? pass(at) : passes[static_cast<std::size_t>(i)];
-      const auto residual = residual_of(made.values, at.of(target)).mul_(2).flatten(1);
-      const auto of_slopes = residual.t().mm(of_sums).view(made.slopes.front().sizes());
-      const auto of_values = made.slopes.front().matmul(of_all).mul_(2).t();  // F0' [n, C]
-      backward(at, made, of_slopes, of_values, partial[static_cast<std::size_t>(task)]);
+      const auto& slopes = made.slopes.front();  // D [C, n, h]
+      const auto of_part = of_jacobian(at);      // [C n, k]
+      sum.of_latents().addmm_(rows_of(slopes).t(), of_part);
+      const auto of_values = slopes.matmul(of_first).mul_(2).t();  // F0' [n, C]
+      backward(at, made, of_part.mm(transposed).view(slopes.sizes()), of_values, between, sum);
     }
   });
   auto& sum = partial.front();
   for (std::size_t task = 1; task < partial.size(); ++task) sum.add(partial[task]);
-  sum.of_latents().copy_(of_first.to(points_.scalar_type()).t().mm(gradient));
   return std::move(sum);
+}
+
+SirenLayers SirenOrigin::backward(const Sums& sums, const std::vector<Pass>& passes,
+                                  const std::function<void()>& between) const {
+  const auto of_part = [&](const Chunk& at) {
+    return sums.of_jacobian.narrow(1, at.first, at.count).flatten(0, 1);
+  };
+  return backward_from(of_part, sums.of_gradients, passes, between);
+}
+
+SirenLayers SirenOrigin::backward(const torch::Tensor& target, const torch::Tensor& values,
+                                  const torch::Tensor& gradient,
+                                  const std::vector<Pass>& passes) const {
+  const auto of_part = [&](const Chunk& at) { return of_jacobian(at, target, values, gradient); };
+  return backward_from(of_part, gradient.sum(0), passes, [] {});
 }
 
 /// of_slopes: d L / d D [C, n, h]; of_values: d L / d F0 [n, C].
 void SirenOrigin::backward(const Chunk& chunk, const Pass& pass, torch::Tensor of_slopes,
-                           const torch::Tensor& of_values, SirenLayers& sum) const {
+                           const torch::Tensor& of_values, const std::function<void()>& between,
+                           SirenLayers& sum) const {
   const auto depth = layers_.depth();
   // Through the backward pass, which went from the last layer to the first: d_l = e_l cos a_l,
   // e_{l-1} = d_l W_l; so from the first to the last.
   std::vector<torch::Tensor> of_sums(depth);  // d L / d a_l through cos a_l, [n, h]
   for (std::size_t layer = 0; layer < depth; ++layer) {
+    between();
     const bool last = layer + 1 == depth;
     const auto above = last ? layers_.weights.back().unsqueeze(1) : pass.above[layer];
     of_sums[layer] = (of_slopes * above).sum(0).mul_(pass.sines[layer]).neg_();
@@ -197,6 +243,7 @@ void SirenOrigin::backward(const Chunk& chunk, const Pass& pass, torch::Tensor o
   sum.biases.back().add_(of_values.sum(0));
   auto gradient = of_values.mm(layers_.weights.back());  // [n, h]
   for (auto layer = depth - 1;; --layer) {
+    between();
     gradient.mul_(pass.cosines[layer]).add_(of_sums[layer]);
     sum.biases[layer].add_(gradient.sum(0));
     if (layer == 0) break;

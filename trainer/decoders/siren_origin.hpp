@@ -3,6 +3,7 @@
 #include <torch/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "trainer/decoders/siren_layers.hpp"
@@ -15,7 +16,8 @@ namespace gondola {
 ///
 ///     R = 2 (F0 - x) [B, C N],   V = R D [B, h],   g = V Wz [B, k].
 ///
-/// Backward, given G = d L / d g: dWz = V^T G, V' = G Wz^T, D' = R^T V', F0' = 2 (sum_b V'_b) D^T,
+/// Backward, given G = d L / d g, the batch comes in through two sums, of J = D Wz and of F0:
+/// J' = R^T G [C N, k] and s = sum_b G_b [k]. From them dWz = D^T J', D' = J' Wz^T, F0' = 2 D Wz s,
 /// and one pass back through N coordinates' forward and backward pass, instead of B N.
 /// Coordinates are taken in chunks, spread over ATen's threads. Letters as in SirenLayers.
 class SirenOrigin {
@@ -42,7 +44,7 @@ class SirenOrigin {
   struct Result {
     torch::Tensor gradient;    ///< g [B, k]
     torch::Tensor loss;        ///< [B]
-    torch::Tensor of_first;    ///< V [B, h], float64
+    torch::Tensor values;      ///< F0 [N, C]
     std::vector<Pass> passes;  ///< One for each chunk, when they are to be kept.
   };
   enum class Keep { kNothing, kPasses };
@@ -51,11 +53,23 @@ class SirenOrigin {
   /// @param target [B, C, N], values or u8 pixels, of any strides.
   [[nodiscard]] Result run(const torch::Tensor& target, Keep keep) const;
 
-  /// @param passes of run(); empty: made again. @param of_first V of run().
-  /// @param gradient G [B, k]. @return the gradients of the layers.
-  [[nodiscard]] SirenLayers backward(const torch::Tensor& target, const std::vector<Pass>& passes,
-                                     const torch::Tensor& of_first,
-                                     const torch::Tensor& gradient) const;
+  /// What a batch comes to in the backward pass.
+  struct Sums {
+    torch::Tensor of_jacobian;   ///< J' [C, N, k]
+    torch::Tensor of_gradients;  ///< s [k]
+  };
+  /// @param values F0 of run(). @param gradient G [B, k].
+  [[nodiscard]] Sums sums(const torch::Tensor& target, const torch::Tensor& values,
+                          const torch::Tensor& gradient) const;
+
+  /// The gradients of the layers. @param passes of run(); empty: made again. @param between called
+  /// now and then, by any thread.
+  [[nodiscard]] SirenLayers backward(const Sums& sums, const std::vector<Pass>& passes,
+                                     const std::function<void()>& between) const;
+  /// The same from the batch itself, in memory that does not grow with N k.
+  [[nodiscard]] SirenLayers backward(const torch::Tensor& target, const torch::Tensor& values,
+                                     const torch::Tensor& gradient,
+                                     const std::vector<Pass>& passes) const;
 
  private:
   struct Chunk;
@@ -63,8 +77,19 @@ class SirenOrigin {
   [[nodiscard]] Chunk chunk(std::int64_t i) const;
   [[nodiscard]] Pass pass(const Chunk& chunk) const;
   [[nodiscard]] torch::Tensor product(const torch::Tensor& x, const torch::Tensor& weight) const;
+  /// Of a chunk: J' [C n, k].
+  [[nodiscard]] torch::Tensor of_jacobian(const Chunk& chunk, const torch::Tensor& target,
+                                          const torch::Tensor& values,
+                                          const torch::Tensor& gradient) const;
+  /// @param of_jacobian called with a Chunk.
+  template <typename OfJacobian>
+  [[nodiscard]] SirenLayers backward_from(const OfJacobian& of_jacobian,
+                                          const torch::Tensor& of_gradients,
+                                          const std::vector<Pass>& passes,
+                                          const std::function<void()>& between) const;
   void backward(const Chunk& chunk, const Pass& pass, torch::Tensor of_slopes,
-                const torch::Tensor& of_values, SirenLayers& sum) const;
+                const torch::Tensor& of_values, const std::function<void()>& between,
+                SirenLayers& sum) const;
 
   SirenLayers layers_;
   std::vector<torch::Tensor> transposed_;  ///< W_l^T of the layers 1 ... L - 1, contiguous.

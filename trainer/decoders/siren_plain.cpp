@@ -1,6 +1,7 @@
 #include "trainer/decoders/siren_plain.hpp"
 
 #include "trainer/layers/linear.hpp"
+#include "trainer/parallel/overlapped_reduction.hpp"
 
 namespace gondola {
 
@@ -16,13 +17,15 @@ torch::Tensor SirenPlain::decode(const SirenLayers& layers, const torch::Tensor&
 }
 
 SirenPlain::OriginPass SirenPlain::pass_at_origin(const SirenLayers& layers,
-                                                  const torch::Tensor& points) const {
+                                                  const torch::Tensor& points,
+                                                  OverlappedReduction* reduction) const {
   // Forward at z = 0; the pre-activations of every hidden layer are kept.
   std::vector<torch::Tensor> sums = {
       linear(points, layers.of_points(), layers.biases[0], precision_)};  // [N, h]
   for (std::size_t layer = 1; layer < layers.depth(); ++layer) {
     sums.push_back(linear(activation_.forward(sums.back()), layers.weights[layer],
                           layers.biases[layer], precision_));
+    if (reduction != nullptr) reduction->between(sums.back());
   }
   const auto& last = layers.weights.back();
   const auto values = linear(activation_.forward(sums.back()), last, layers.biases.back(),
@@ -33,6 +36,7 @@ SirenPlain::OriginPass SirenPlain::pass_at_origin(const SirenLayers& layers,
   for (auto layer = layers.depth() - 1; layer > 0; --layer) {
     slope = activation_.backward(linear(slope, layers.weights[layer].t(), {}, precision_),
                                  sums[layer - 1].unsqueeze(0));
+    if (reduction != nullptr) reduction->between(slope);
   }
   return {.values = values, .slope = slope};
 }
@@ -40,15 +44,25 @@ SirenPlain::OriginPass SirenPlain::pass_at_origin(const SirenLayers& layers,
 SirenPlain::Origin SirenPlain::gradient_at_origin(const SirenLayers& layers,
                                                   const torch::Tensor& points,
                                                   const torch::Tensor& target,
-                                                  torch::ScalarType sum_dtype) const {
-  const auto [values, slope] = pass_at_origin(layers, points);
-  const auto residual = values.t().unsqueeze(0) - target;  // [B, C, N]
+                                                  torch::ScalarType sum_dtype,
+                                                  OverlappedReduction* reduction) const {
+  auto [values, slope] = pass_at_origin(layers, points, reduction);
   const auto product = [&](const torch::Tensor& x, const torch::Tensor& matrix) {
     return sum_dtype == x.scalar_type() ? linear(x, matrix.t(), {}, precision_)
                                         : at::linear(x.to(sum_dtype), matrix.t().to(sum_dtype));
   };
-  const auto of_first = product(2 * residual.flatten(1), slope.flatten(0, 1));  // V [B, h]
-  const auto of_latents = product(of_first, layers.of_latents());               // [B, k]
+  torch::Tensor jacobian;
+  if (reduction != nullptr) {
+    jacobian = product(slope.flatten(0, 1), layers.of_latents());  // J = D Wz [C N, k]
+    const auto shared = reduction->with_summed_gradients({values, jacobian});
+    values = shared[0];
+    jacobian = shared[1];
+  }
+  const auto residual = values.t().unsqueeze(0) - target;  // [B, C, N]
+  const auto twice = 2 * residual.flatten(1);
+  const auto of_latents = jacobian.defined()
+                              ? product(twice, jacobian)
+                              : product(product(twice, slope.flatten(0, 1)), layers.of_latents());
   return {.gradient = of_latents.to(target.dtype()),
           .loss = residual.detach().square().flatten(1).sum(1)};
 }

@@ -10,6 +10,8 @@
 
 namespace gondola {
 
+class OverlappedReduction;
+
 /// The passes of an implicit network in ATen operators, on any device and for any activation f in
 /// place of the sine; differentiable any number of times. Letters and layers as in SirenLayers,
 /// here with their graphs.
@@ -27,18 +29,19 @@ class SirenPlain {
     torch::Tensor values;  ///< F0 [N, C]
     torch::Tensor slope;   ///< d F / d a_0 [C, N, h]
   };
-  [[nodiscard]] OriginPass pass_at_origin(const SirenLayers& layers,
-                                          const torch::Tensor& points) const;
+  /// @param reduction told how far its backward pass is; nullptr: none.
+  [[nodiscard]] OriginPass pass_at_origin(const SirenLayers& layers, const torch::Tensor& points,
+                                          OverlappedReduction* reduction = nullptr) const;
 
   struct Origin {
     torch::Tensor gradient;  ///< [B, k]
     torch::Tensor loss;      ///< [B], detached.
   };
   /// What SirenOrigin::run() gives. target [B, C, N]; the sums over the pixels are taken in
-  /// `sum_dtype`.
+  /// `sum_dtype`. @param reduction as Pass has it.
   [[nodiscard]] Origin gradient_at_origin(const SirenLayers& layers, const torch::Tensor& points,
-                                          const torch::Tensor& target,
-                                          torch::ScalarType sum_dtype) const;
+                                          const torch::Tensor& target, torch::ScalarType sum_dtype,
+                                          OverlappedReduction* reduction = nullptr) const;
 
  private:
   Activation activation_;

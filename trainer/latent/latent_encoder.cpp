@@ -51,7 +51,22 @@ Encoding LatentEncoder::encode(Decoder& decoder, const EncoderInput& input, Grap
   const bool share = config_.path != LatentPath::kDoubleBackward && config_.steps == 1;
   const ReconstructionLoss loss(decoder, input.images, input.mean_image, input.global_images, pass,
                                 share);
-  return encode(loss, is_zero ? zero_origin(decoder, input.images) : input.origin, is_zero, graph);
+  auto encoding =
+      encode(loss, is_zero ? zero_origin(decoder, input.images) : input.origin, is_zero, graph);
+  if (pass.reduction != nullptr) {
+    TORCH_CHECK(is_zero && is_one_shared_step(decoder), "the origin is not shared");
+    encoding.encoded = encoding.latents;
+    encoding.latents = encoding.encoded.detach().requires_grad_(true);
+  }
+  return encoding;
+}
+
+bool LatentEncoder::is_one_shared_step(const Decoder& decoder) const {
+  const auto training = Normalisation::kBatch;
+  const bool shared =
+      decoder.couples_images(training) ||
+      (config_.path != LatentPath::kDoubleBackward && decoder.shares_origin(training));
+  return shared && config_.steps == 1 && !config_.detach;
 }
 
 torch::Tensor zero_origin(const Decoder& decoder, const torch::Tensor& images) {

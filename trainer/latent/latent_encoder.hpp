@@ -25,6 +25,9 @@ struct EncoderInput {
 struct Encoding {
   torch::Tensor latents;     ///< [B, k(, s, s)]
   torch::Tensor inner_loss;  ///< [B], detached: squared error of F(z0); in training at least.
+  /// Where Pass::reduction is set: the latents with their graph, `latents` being a leaf of their
+  /// values, so that what comes behind is differentiated on its own.
+  torch::Tensor encoded{};
 };
 
 /// Encodes images without an encoder network: a latent is one or several gradient steps away from
@@ -57,6 +60,11 @@ class LatentEncoder {
   /// The same for the squared error of the decoder's images.
   [[nodiscard]] Encoding encode(Decoder& decoder, const EncoderInput& input, Graph graph,
                                 const Pass& pass) const;
+
+  /// Whether the graph of an encoding of squared errors from z0 = 0 is that of one
+  /// Decoder::gradient_at_origin(), so that a Pass::reduction can be used. Of the configuration
+  /// alone.
+  [[nodiscard]] bool is_one_shared_step(const Decoder& decoder) const;
 
  private:
   LatentSection config_;

@@ -48,6 +48,7 @@ Losses Classification::losses(const ObjectiveBatch& batch, const Passes& passes,
   losses.parts["accuracy"] = hits(scores, batch.labels);
   losses.inner = encoding.inner_loss;
   losses.latents = encoding.latents;
+  losses.encoded = encoding.encoded;
   return losses;
 }
 

@@ -26,6 +26,11 @@ class GonEncoding {
     return encoder_.encode(decoder_, input, graph, pass);
   }
 
+  /// Whether a training pass may be given a Pass::reduction.
+  [[nodiscard]] bool is_one_shared_step() const {
+    return origin_stddev_ == 0 && encoder_.is_one_shared_step(decoder_);
+  }
+
  private:
   LatentEncoder encoder_;
   double origin_stddev_;

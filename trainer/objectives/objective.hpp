@@ -35,6 +35,7 @@ struct Losses {
   torch::Tensor loss;   ///< [B], detached: what is reported as the loss.
   torch::Tensor inner;  ///< [B], detached: the loss at the origin; undefined without an inner pass.
   torch::Tensor latents;                       ///< [B, k(, s, s)]
+  torch::Tensor encoded;                       ///< Encoding::encoded
   std::map<std::string, torch::Tensor> parts;  ///< More per-image values to report, [B] each.
 };
 
@@ -66,6 +67,9 @@ class Objective {
                                       PhaseTimer* timer) = 0;
   /// Whether losses() takes u8 pixels for images and targets, as Decoder::takes_bytes() has them.
   [[nodiscard]] virtual bool takes_bytes() const { return false; }
+  /// Whether losses() may be given Pass::reduction for the inner pass. The gradient of `outer` then
+  /// stops at Losses::latents, a leaf, and goes on from Losses::encoded.
+  [[nodiscard]] virtual bool splits_at_latents() const { return false; }
   /// What the sum of Losses::outer over the global batch is multiplied with.
   [[nodiscard]] virtual double scale() const = 0;
 

@@ -21,6 +21,7 @@ Losses Reconstruction::losses(const ObjectiveBatch& batch, const Passes& passes,
   losses.loss = losses.outer.detach();
   losses.inner = encoding.inner_loss;
   losses.latents = encoding.latents;
+  losses.encoded = encoding.encoded;
   return losses;
 }
 

@@ -15,6 +15,7 @@ class Reconstruction final : public Objective {
   [[nodiscard]] Losses losses(const ObjectiveBatch& batch, const Passes& passes,
                               PhaseTimer* timer) override;
   [[nodiscard]] bool takes_bytes() const override { return decoder_.takes_bytes(); }
+  [[nodiscard]] bool splits_at_latents() const override { return encoding_.is_one_shared_step(); }
   [[nodiscard]] double scale() const override { return scale_; }
   [[nodiscard]] torch::Tensor encode(const ObjectiveBatch& batch, const Pass& pass) override;
   [[nodiscard]] torch::Tensor decode(const torch::Tensor& latents, const Pass& pass) override;

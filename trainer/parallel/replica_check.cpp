@@ -102,4 +102,10 @@ ReplicaVerdict check_replicas(Communicator& communicator, std::span<torch::Tenso
   return verdict;
 }
 
+bool same_on_all_ranks(Communicator& communicator, const torch::Tensor& tensor) {
+  const auto hash = static_cast<std::int64_t>(hash_of({&tensor, 1}));
+  const auto hashes = gather(communicator, hash, tensor.device());
+  return std::ranges::all_of(hashes, [&](auto other) { return other == hash; });
+}
+
 }  // namespace gondola

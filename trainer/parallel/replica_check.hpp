@@ -35,4 +35,8 @@ struct ReplicaVerdict {
 [[nodiscard]] ReplicaVerdict check_replicas(Communicator& communicator,
                                             std::span<torch::Tensor> state, std::int64_t step);
 
+/// Collective. Whether `tensor` has the same bits on all ranks. Waits for the device. @throws
+/// CommError
+[[nodiscard]] bool same_on_all_ranks(Communicator& communicator, const torch::Tensor& tensor);
+
 }  // namespace gondola

@@ -20,6 +20,7 @@ namespace {
 struct World {
   std::mutex mutex;
   Plan plan;
+  double link_bytes_per_second = 0;
   Counts counts;
   std::map<ncclComm_t, std::shared_ptr<ncclComm>> communicators;
   std::map<std::string, int> listeners;
@@ -117,6 +118,17 @@ void set_plan(const Plan& plan) {
   world().plan = plan;
 }
 
+void set_link(double bytes_per_second) {
+  const std::lock_guard held(world().mutex);
+  world().link_bytes_per_second = bytes_per_second;
+}
+
+std::chrono::duration<double> link_time(std::size_t bytes) {
+  const std::lock_guard held(world().mutex);
+  const auto rate = world().link_bytes_per_second;
+  return std::chrono::duration<double>(rate > 0 ? static_cast<double>(bytes) / rate : 0);
+}
+
 void release() {
   for (const auto& communicator : all()) communicator->release();
 }
@@ -142,6 +154,7 @@ void reset() {
   }
   const std::lock_guard held(world().mutex);
   world().plan = {};
+  world().link_bytes_per_second = 0;
   world().counts = {};
 }
 
@@ -236,7 +249,7 @@ ncclResult_t ncclAllReduce(const void* from, void* to, std::size_t values, ncclD
     return ncclInvalidArgument;
   }
   const auto bytes = values * bytes_of(type);
-  return call->launch(queue_of(stream), [=](Mesh& mesh) {
+  return call->launch(queue_of(stream), bytes, [=](Mesh& mesh) {
     if (to != from) std::memcpy(to, from, bytes);
     mesh.gather_and_send(
         to, bytes, [=](int, const char* theirs) { add_as(type, theirs, to, values); }, to, bytes);
@@ -250,7 +263,7 @@ ncclResult_t ncclBroadcast(const void* from, void* to, std::size_t values, ncclD
     return ncclInvalidArgument;
   }
   const auto bytes = values * bytes_of(type);
-  return call->launch(queue_of(stream), [=](Mesh& mesh) {
+  return call->launch(queue_of(stream), bytes, [=](Mesh& mesh) {
     if (to != from) std::memcpy(to, from, bytes);
     mesh.gather_and_send(
         to, bytes,
@@ -267,7 +280,7 @@ ncclResult_t ncclAllGather(const void* from, void* to, std::size_t values, ncclD
   if (!call.here() || bytes_of(type) == 0) return ncclInvalidArgument;
   const auto bytes = values * bytes_of(type);
   const auto ranks = static_cast<std::size_t>(call->size);
-  return call->launch(queue_of(stream), [=](Mesh& mesh) {
+  return call->launch(queue_of(stream), bytes, [=](Mesh& mesh) {
     auto* const rows = static_cast<char*>(to);
     std::memcpy(rows, from, bytes);  // rank 0's row; the others have theirs from it
     mesh.gather_and_send(

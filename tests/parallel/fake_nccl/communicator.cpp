@@ -29,28 +29,30 @@ ncclResult_t ncclComm::poll() {
 
 void ncclComm::enqueue() { std::exchange(to_enqueue_, nullptr)(); }
 
-ncclResult_t ncclComm::launch(HostQueue& queue, Job job) {
+ncclResult_t ncclComm::launch(HostQueue& queue, std::size_t bytes, Job job) {
   count(&Counts::called);
   const std::lock_guard held(mutex_);
   if (state_ == ncclInProgress || to_enqueue_) return ncclInvalidUsage;
   if (state_ != ncclSuccess) return state_;
   const auto number = ++launched_;
   if (number == plan.refuse) return plan.error;
-  to_enqueue_ = [this, &queue, number, job = std::move(job)] {
+  to_enqueue_ = [this, &queue, number, bytes, job = std::move(job)] {
     ++unfinished_;
     count(&Counts::collectives);
-    queue.push([self = shared_from_this(), number, job] { self->carry_out(number, job); });
+    queue.push(
+        [self = shared_from_this(), number, bytes, job] { self->carry_out(number, bytes, job); });
   };
   polls_to_go_ = 2;
   return ncclInProgress;
 }
 
-void ncclComm::carry_out(std::int64_t number, const Job& job) {
-  std::this_thread::sleep_for(plan.delay);
+void ncclComm::carry_out(std::int64_t number, std::size_t bytes, const Job& job) {
+  std::this_thread::sleep_for(plan.delay + link_time(bytes));
   auto error = ncclSuccess;
   {
     std::unique_lock held(mutex_);
-    if (number == plan.hold) changed_.wait(held, [this] { return released_ || aborted_; });
+    const bool holds = number == plan.hold || static_cast<std::int64_t>(bytes) == plan.hold_bytes;
+    if (holds) changed_.wait(held, [this] { return released_ || aborted_; });
     if (aborted_) return;
     if (number == plan.fail) error = plan.error;
   }

@@ -29,7 +29,7 @@ struct ncclComm : std::enable_shared_from_this<ncclComm> {
   /// question after its call, as NCCL's own thread would put it there some time later.
   ncclResult_t poll();
   /// A collective is called.
-  ncclResult_t launch(gondola::fake_nccl::HostQueue& queue, Job job);
+  ncclResult_t launch(gondola::fake_nccl::HostQueue& queue, std::size_t bytes, Job job);
   ncclResult_t finalize();
   void raise(ncclResult_t error);
   void release();
@@ -45,7 +45,7 @@ struct ncclComm : std::enable_shared_from_this<ncclComm> {
   std::atomic<int> calls_inside{0};
 
  private:
-  void carry_out(std::int64_t number, const Job& job);
+  void carry_out(std::int64_t number, std::size_t bytes, const Job& job);
   void enqueue();
 
   std::mutex mutex_;
@@ -64,6 +64,9 @@ struct ncclComm : std::enable_shared_from_this<ncclComm> {
 };
 
 namespace gondola::fake_nccl {
+
+/// How long bytes are on the way by the link's rate.
+[[nodiscard]] std::chrono::duration<double> link_time(std::size_t bytes);
 
 /// Adds to one of the counts.
 void count(std::int64_t Counts::*which, std::int64_t by = 1);

@@ -21,6 +21,8 @@ struct Plan {
   ncclResult_t error = ncclSystemError;
   /// The collective, counted from 1, that stays away until release(); 0: none.
   std::int64_t hold = 0;
+  /// Those of so many bytes of a rank stay away until release() likewise; 0: none.
+  std::int64_t hold_bytes = 0;
   /// The collective that sets `error` and never ends; 0: none.
   std::int64_t fail = 0;
   /// The collective that is refused with `error` where it is called; 0: none.
@@ -30,6 +32,10 @@ struct Plan {
   bool hold_abort = false;             ///< It does not return before release_abort().
 };
 void set_plan(const Plan& plan);
+
+/// From now on a collective takes its bytes over this longer, as over a slow link: asleep, on the
+/// stream that it lies on. 0: no longer than it takes.
+void set_link(double bytes_per_second);
 
 /// Lets what Plan::hold holds go on.
 void release();
