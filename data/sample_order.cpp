@@ -4,6 +4,7 @@
 #include <bit>
 #include <cassert>
 #include <numeric>
+#include <optional>
 
 namespace gondola {
 namespace {
@@ -208,7 +209,13 @@ std::vector<ImageRun> SampleOrder::runs_of_window(std::int64_t epoch, std::int64
 
 void SampleOrder::fill_blocks(std::uint64_t key, std::int64_t first,
                               std::span<std::int64_t> ids) const {
-  BlockPlaces places(key, block_images_, images_);
+  // What was looked up last serves the next piece of a batch, which reads from the same window.
+  struct LookedUp {
+    std::uint64_t key;
+    std::int64_t block, images, begin;
+    BlockPlaces places;
+  };
+  thread_local std::optional<LookedUp> last;
   const std::int64_t step = window_images();
   for (std::size_t done = 0; done < ids.size();) {
     const std::int64_t position = first + static_cast<std::int64_t>(done);
@@ -220,9 +227,14 @@ void SampleOrder::fill_blocks(std::uint64_t key, std::int64_t first,
     const KeyedPermutation within(combine(key, 2 + static_cast<std::uint64_t>(window)),
                                   end - begin);
     within.fill(position - begin, part);
-    places.look_at(begin, end);
+    if (!last || last->key != key || last->block != block_images_ || last->images != images_ ||
+        last->begin != begin) {
+      last.emplace(
+          LookedUp{key, block_images_, images_, begin, BlockPlaces(key, block_images_, images_)});
+      last->places.look_at(begin, end);
+    }
     for (std::int64_t& id : part) {
-      id = places.image_at(begin + id);
+      id = last->places.image_at(begin + id);
     }
     done += part.size();
   }
