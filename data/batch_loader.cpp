@@ -80,6 +80,15 @@ BatchLoader::BatchLoader(const ImageSource& source, const LoaderOptions& options
   for (std::size_t i = 0; i < groups_.size(); ++i) {
     free_.push_back(i);
   }
+  // Where this machine reads but a small part of each window, fetching all of it is not worth it.
+  constexpr std::int64_t kSmallPart = 4, kPartBytes = std::int64_t{1} << 22;
+  if (options.shuffle == Shuffle::kBlocks && slice_.size() > 0 &&
+      options.node_ranks * kSmallPart >= options.world) {
+    const auto on_node = options.rank % options.node_ranks;
+    ahead_.emplace(order_, batches_per_epoch_ * options.batch_size,
+                   std::max<std::int64_t>(1, kPartBytes / source.image_bytes()),
+                   static_cast<double>(on_node) / static_cast<double>(options.node_ranks));
+  }
   try {
     for (std::int64_t i = 0; i < options.reader_threads; ++i) {
       readers_.emplace_back([this] { read_until_stopped(); });
@@ -186,7 +195,7 @@ void BatchLoader::seek(Cursor cursor) {
   next_in_head_ = 0;
   cursor_ = cursor;
   next_to_start_ = cursor;
-  told_epoch_ = -1;
+  if (ahead_) ahead_->restart();
   paused_ = false;
   work_.notify_all();
 }
@@ -199,6 +208,8 @@ bool BatchLoader::may_claim() const {
   return !paused_ && (has_unclaimed_images() || !free_.empty());
 }
 
+bool BatchLoader::may_fetch_ahead() const { return !paused_ && ahead_ && ahead_->has_due(); }
+
 void BatchLoader::start_group() {
   started_.push_back(free_.back());
   free_.pop_back();
@@ -208,31 +219,11 @@ void BatchLoader::start_group() {
     group.cursors[b] = next_to_start_;
     group.finished[b] = 0;
     group.errors[b] = nullptr;
+    if (ahead_) {
+      const std::int64_t first = next_to_start_.batch * options_.batch_size;
+      ahead_->begin(next_to_start_.epoch, first, first + options_.batch_size);
+    }
     next_to_start_ = after(next_to_start_);
-  }
-  collect_windows(group);
-}
-
-/// Notes the runs of the windows that this group and the window after it read, where the source
-/// was not told of them before. Nothing where this machine reads but a small part of each.
-void BatchLoader::collect_windows(const Group& group) {
-  constexpr std::int64_t kSmallPart = 4;
-  if (options_.shuffle != Shuffle::kBlocks || options_.node_ranks * kSmallPart < options_.world) {
-    return;
-  }
-  const std::int64_t step = order_.window_images();
-  const std::int64_t windows = (source_.images() + step - 1) / step;
-  for (const Cursor& cursor : group.cursors) {
-    const std::int64_t first = cursor.batch * options_.batch_size / step;
-    const std::int64_t last = ((cursor.batch + 1) * options_.batch_size - 1) / step;
-    if (told_epoch_ != cursor.epoch) {
-      told_epoch_ = cursor.epoch;
-      told_windows_ = first;
-    }
-    for (; told_windows_ < std::min(last + 2, windows); ++told_windows_) {
-      const auto runs = order_.runs_of_window(cursor.epoch, told_windows_);
-      runs_.insert(runs_.end(), runs.begin(), runs.end());
-    }
   }
 }
 
@@ -240,35 +231,57 @@ void BatchLoader::read_until_stopped() {
   std::unique_lock lock(mutex_);
   while (true) {
     ++idle_readers_;
-    work_.wait(lock, [&] { return stop_ || may_claim(); });
+    work_.wait(lock, [&] { return stop_ || may_claim() || may_fetch_ahead(); });
     --idle_readers_;
     if (stop_) {
       return;
     }
-    read_next_piece(lock);
+    if (may_fetch_ahead()) {
+      fetch_part(lock);
+    } else {
+      read_next_piece(lock);
+    }
   }
 }
 
-/// Claims a piece of the newest group, or of a new one, and reads it. REQUIRES may_claim() and the
-/// lock, which is given up meanwhile.
+/// Has storage fetch one part. REQUIRES one that is due, and the lock, which is given up meanwhile.
+void BatchLoader::fetch_part(std::unique_lock<std::mutex>& lock) {
+  const ImageRun part = ahead_->take();
+  ++reading_;
+  wake_another_reader();
+  lock.unlock();
+  source_.fetch(part.first, part.images);
+  lock.lock();
+  --reading_;
+  if (waiting_ && paused_) {
+    progress_.notify_all();
+  }
+}
+
+void BatchLoader::wake_another_reader() {
+  if (idle_readers_ > 0 && (may_claim() || may_fetch_ahead())) {
+    work_.notify_one();
+  }
+}
+
+/// Claims a piece of the newest group, or of a new one, and reads it; or fetches a part that the
+/// group needs. REQUIRES may_claim() and the lock, which is given up meanwhile.
 void BatchLoader::read_next_piece(std::unique_lock<std::mutex>& lock) {
   if (!has_unclaimed_images()) {
     start_group();
+  }
+  if (ahead_ && (options_.reader_threads == 0 ? ahead_->has_due() : ahead_->has_needed())) {
+    fetch_part(lock);
+    return;
   }
   Group& group = groups_[started_.back()];
   const std::int64_t images = group_batches_ * slice_.size();
   const Piece piece{group.claimed, std::min(images, group.claimed + piece_images_)};
   group.claimed = piece.end;
   ++reading_;
-  if (idle_readers_ > 0 && may_claim()) {
-    work_.notify_one();
-  }
-  const auto runs = std::exchange(runs_, {});
+  wake_another_reader();
 
   lock.unlock();
-  for (const ImageRun& run : runs) {
-    source_.expect(run.first, run.images);
-  }
   read_piece(group, piece);
   lock.lock();
 

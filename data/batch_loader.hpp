@@ -6,12 +6,14 @@
 #include <exception>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <thread>
 #include <vector>
 
 #include "configs/run_config.hpp"
 #include "data/aligned_bytes.hpp"
+#include "data/fetch_ahead.hpp"
 #include "data/image_source.hpp"
 #include "data/sample_order.hpp"
 
@@ -125,11 +127,13 @@ class BatchLoader {
   void read_until_stopped();
   void stop_readers() noexcept;
   void start_group();
-  void collect_windows(const Group& group);
+  void fetch_part(std::unique_lock<std::mutex>& lock);
+  void wake_another_reader();
   void read_next_piece(std::unique_lock<std::mutex>& lock);
   void read_piece(Group& group, Piece piece) const;
   void read_part(Group& group, std::int64_t batch, Piece part) const;
   [[nodiscard]] bool may_claim() const;
+  [[nodiscard]] bool may_fetch_ahead() const;
   [[nodiscard]] bool has_unclaimed_images() const;
   [[nodiscard]] bool head_is_ready() const;
   [[nodiscard]] Cursor after(Cursor cursor) const;
@@ -155,10 +159,8 @@ class BatchLoader {
   std::vector<std::size_t> free_;    ///< Groups not in use, the one freed last at the back.
   std::deque<std::size_t> started_;  ///< Groups read, being read or handed out, in their order.
   Cursor next_to_start_;
-  std::vector<ImageRun> runs_;  ///< That the source is to be told of.
-  std::int64_t told_epoch_ = -1;
-  std::int64_t told_windows_ = 0;  ///< Windows of that epoch that it was told of.
-  std::int64_t reading_ = 0;       ///< Pieces being read at this moment.
+  std::optional<FetchAhead> ahead_;  ///< Of an order whose windows are worth fetching.
+  std::int64_t reading_ = 0;         ///< Pieces being read, or fetched, at this moment.
   int idle_readers_ = 0;
   bool waiting_ = false;  ///< next() or seek() sleeps.
   bool paused_ = false;

@@ -85,7 +85,7 @@ void ImageSource::read_values(std::span<const std::int64_t> ids, std::span<float
   }
 }
 
-void ImageSource::expect(std::int64_t, std::int64_t) const {}
+void ImageSource::fetch(std::int64_t, std::int64_t) const {}
 
 void ImageSource::forget() const {}
 

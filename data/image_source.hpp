@@ -60,8 +60,9 @@ class ImageSource {
   virtual void pick(std::span<const std::int64_t> ids, std::span<const std::int64_t> pixels,
                     std::span<std::uint8_t> out) const;
 
-  /// Images first..first+images-1 will be read soon: storage may begin to fetch them. Thread-safe.
-  virtual void expect(std::int64_t first, std::int64_t images) const;
+  /// Images first..first+images-1 will be read soon: waits until storage has fetched them, where
+  /// that is of use. What cannot be read is told by read(). Thread-safe.
+  virtual void fetch(std::int64_t first, std::int64_t images) const;
 
   [[nodiscard]] virtual ImageStorage storage() const { return ImageStorage::kMade; }
 

@@ -17,6 +17,7 @@
 #include "data/bus_error.hpp"
 #include "data/expand_paths.hpp"
 #include "data/gather.hpp"
+#include "data/page_cache.hpp"
 #include "data/pixel_values.hpp"
 #include "data/sample_order.hpp"
 #include "data/shard_builder.hpp"
@@ -36,18 +37,6 @@ bool is_remote(const std::string& path) {
                    static_cast<std::uint32_t>(status.f_type)) != std::end(kRemoteTypes);
 }
 
-/// Has the system read bytes of a file into the page cache. Of one advice it takes no more to heart
-/// than its read-ahead or its largest transfer (128 KiB where nobody has set them), so there are
-/// many. What fails here is read all the same, later.
-void begin_to_fetch(const FileDescriptor& file, std::int64_t offset_bytes, std::int64_t bytes) {
-  constexpr std::int64_t kAdviceBytes = 128 << 10;
-  for (const std::int64_t end = offset_bytes + bytes; offset_bytes < end;) {
-    const std::int64_t part = std::min(kAdviceBytes, end - offset_bytes);
-    (void)::posix_fadvise(file.get(), offset_bytes, part, POSIX_FADV_WILLNEED);
-    offset_bytes += part;
-  }
-}
-
 /// Processor time of this thread: what others do on its core is not in it.
 double thread_seconds() {
   ::timespec now{};
@@ -58,7 +47,11 @@ double thread_seconds() {
 }  // namespace
 
 ShardSet::ShardSet(SourceInfo info, Split split, std::vector<Shard> shards)
-    : ImageSource(std::move(info)), split_(split), shards_(std::move(shards)) {}
+    : ImageSource(std::move(info)), split_(split), shards_(std::move(shards)) {
+  for (Shard& shard : shards_) {
+    shard.remote = is_remote(shard.path);
+  }
+}
 
 std::unique_ptr<ShardSet> ShardSet::open(const std::string& list, Split split) {
   ShardBuilder builder(list, split);
@@ -147,6 +140,9 @@ void ShardSet::fix_reading(Reading reading) {
 }
 
 bool ShardSet::use_mapping(std::size_t images) const {
+  if (fetched_by_mapping_.load(std::memory_order_relaxed)) {
+    return true;
+  }
   if (images_to_choice_.fetch_sub(static_cast<std::int64_t>(images), std::memory_order_relaxed) <=
       0) {
     const std::unique_lock lock(choice_mutex_, std::try_to_lock);
@@ -252,14 +248,16 @@ void ShardSet::pick(std::span<const std::int64_t> ids, std::span<const std::int6
   });
 }
 
-void ShardSet::expect(std::int64_t first, std::int64_t images) const {
+void ShardSet::fetch(std::int64_t first, std::int64_t images) const {
   const std::int64_t end = first + images;
   while (first < end) {
     const Shard& shard = shards_[shard_of(first)];
     const std::int64_t place = first - shard.first_id;
     const std::int64_t count = std::min(end - first, shard.images - place);
-    if (shard.file && !mapping_is_faster_.load(std::memory_order_relaxed)) {
-      begin_to_fetch(shard.file, shard.offset_bytes + place * image_bytes(), count * image_bytes());
+    if (shard.file) {
+      const auto by = fetch_into_page_cache(shard.file, shard.offset_bytes + place * image_bytes(),
+                                            count * image_bytes(), !shard.remote);
+      if (by == FetchedBy::kMapping && can_map()) fetched_by_mapping_ = true;
     }
     first += count;
   }
@@ -269,7 +267,7 @@ ImageStorage ShardSet::storage() const {
   auto slowest = ImageStorage::kLocalBytes;
   for (const Shard& shard : shards_) {
     auto storage = ImageStorage::kLocalBytes;
-    if (is_remote(shard.path)) {
+    if (shard.remote) {
       storage = ImageStorage::kRemote;
     } else if (!shard.file) {
       storage = ImageStorage::kPacked;

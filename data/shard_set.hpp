@@ -19,10 +19,11 @@ namespace gondola {
 /// One split of one or more dataset files with equal C, H, W; ids run through the files in order.
 /// Files without the split are passed over.
 ///
-/// Where a file holds its pixels as one run of bytes, they are read past HDF5: by pread, or, where
-/// the page cache holds nearly all of them and a trial says that it is faster, from a mapping. The
-/// trial is repeated from epoch to epoch. Other files go through HDF5, one thread at a time, where
-/// the HDF5 library is thread-safe, with a warning that tells how much slower that is.
+/// Where a file holds its pixels as one run of bytes, they are read past HDF5: by pread, or from a
+/// mapping, where fetch() went through one, or where the page cache holds nearly all of them and a
+/// trial, repeated from epoch to epoch, says that it is faster. Other files go through HDF5, one
+/// thread at a time, where the HDF5 library is thread-safe, with a warning that tells how much
+/// slower that is.
 class ShardSet final : public ImageSource {
  public:
   /// Where a file's images lie. Image i of the file has the id first_id + i.
@@ -30,6 +31,7 @@ class ShardSet final : public ImageSource {
     std::string path;
     std::int64_t first_id = 0, images = 0;
     std::int64_t offset_bytes = 0;
+    bool remote = false;  ///< On a file system that other machines serve.
     FileDescriptor file;  ///< Open where images are read past HDF5 ...
     MappedFile mapping;   ///< Of the images, where `file` is open and can be mapped.
     std::unique_ptr<FileWatch> watch;
@@ -43,7 +45,7 @@ class ShardSet final : public ImageSource {
   void read_values(std::span<const std::int64_t> ids, std::span<float> out) const override;
   void pick(std::span<const std::int64_t> ids, std::span<const std::int64_t> pixels,
             std::span<std::uint8_t> out) const override;
-  void expect(std::int64_t first, std::int64_t images) const override;
+  void fetch(std::int64_t first, std::int64_t images) const override;
   [[nodiscard]] ImageStorage storage() const override;
   void forget() const override;
 
@@ -75,6 +77,7 @@ class ShardSet final : public ImageSource {
   mutable std::mutex hdf5_mutex_;
   mutable std::mutex choice_mutex_;
   mutable std::atomic<bool> mapping_is_faster_ = false;
+  mutable std::atomic<bool> fetched_by_mapping_ = false;
   mutable std::atomic<std::int64_t> images_to_choice_ = 0;
   mutable Clock::time_point next_choice_ = {};  ///< Guarded by choice_mutex_.
 };

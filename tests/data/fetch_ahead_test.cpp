@@ -1,0 +1,125 @@
+#include "data/fetch_ahead.hpp"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "data/batch_loader.hpp"
+#include "data/page_cache.hpp"
+#include "data/shard_set.hpp"
+#include "tests/data/data_test.hpp"
+
+namespace gondola {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(FetchAhead, what_a_batch_reads_is_fetched_before_it_in_every_epoch) {
+  constexpr std::int64_t kImages = 1000, kBatch = 30, kBatches = kImages / kBatch, kEpochs = 3;
+  for (const std::int64_t block : {1, 7, 20, 64, 2000}) {
+    for (const double share : {0.0, 0.5}) {
+      const SampleOrder order(Shuffle::kBlocks, block, 3, kImages);
+      FetchAhead ahead(order, kBatch * kBatches, 5, share);
+      std::vector<std::int64_t> fetched(kImages), read(kImages);  // how many times
+      std::int64_t sum = 0;
+      for (std::int64_t epoch = 0; epoch < kEpochs; ++epoch) {
+        for (std::int64_t batch = 0; batch < kBatches; ++batch) {
+          ahead.begin(epoch, batch * kBatch, (batch + 1) * kBatch);
+          while (ahead.has_due()) {
+            const auto part = ahead.take();
+            ASSERT_LE(part.images, 5);
+            for (std::int64_t i = 0; i < part.images; ++i) {
+              ++fetched[static_cast<std::size_t>(part.first + i)];
+            }
+            sum += part.images;
+          }
+          std::vector<std::int64_t> ids(kBatch);
+          order.fill(epoch, batch * kBatch, ids);
+          for (const std::int64_t id : ids) {
+            ASSERT_GT(fetched[static_cast<std::size_t>(id)], read[static_cast<std::size_t>(id)]++)
+                << "image " << id << " of batch " << batch << ", block " << block;
+          }
+        }
+      }
+      // A run on the border of two windows comes with both; the last window is followed by one
+      // more.
+      const std::int64_t windows = kImages / order.window_images() + 1;
+      EXPECT_LE(sum, kEpochs * (kImages + windows * std::min(block, kImages)) +
+                         order.window_images() + block)
+          << "block " << block;
+    }
+  }
+}
+
+TEST(FetchAhead, the_window_after_comes_little_by_little_and_whole_in_time) {
+  const SampleOrder order(Shuffle::kBlocks, 10, 3, 800);  // windows of 160
+  FetchAhead ahead(order, 800, 5, 0);
+  std::int64_t most = 0, fetched = 0;
+  for (std::int64_t first = 0; first < 160; first += 8) {
+    ahead.begin(0, first, first + 8);
+    while (ahead.has_needed()) (void)ahead.take();
+    std::int64_t parts = 0;
+    for (; ahead.has_due(); ++parts) fetched += ahead.take().images;
+    most = std::max(most, parts);
+  }
+  EXPECT_EQ(fetched, 160);
+  EXPECT_LE(most, 3) << "of 32 parts at once";
+  ahead.begin(0, 160, 168);
+  EXPECT_FALSE(ahead.has_needed()) << "all of it was fetched ahead";
+  ahead.restart();
+  ahead.begin(0, 160, 168);
+  EXPECT_TRUE(ahead.has_needed()) << "after a restart nothing is known of";
+}
+
+TEST(FetchAhead, processes_with_other_shares_begin_with_other_parts) {
+  const SampleOrder order(Shuffle::kBlocks, 10, 3, 320);
+  std::set<std::int64_t> firsts;
+  for (const double share : {0.0, 0.25, 0.5, 0.75}) {
+    FetchAhead ahead(order, 320, 5, share);
+    ahead.begin(0, 0, 8);
+    firsts.insert(ahead.take().first);
+  }
+  EXPECT_EQ(firsts.size(), 4U);
+}
+
+using PageCache = DataTest;
+
+TEST_F(PageCache, fetching_reads_what_is_there_and_passes_over_what_is_not) {
+  const std::string path = in_folder("bytes");
+  constexpr std::int64_t kBytes = (5 << 20) + 123;
+  std::ofstream(path) << std::string(kBytes, 'x');
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  for (const bool may_map : {true, false}) {
+    (void)fetch_into_page_cache(file, 77, kBytes - 77, may_map);
+    EXPECT_EQ(fetch_into_page_cache(file, 77, kBytes - 77, may_map), FetchedBy::kNothing)
+        << "it is in the page cache now";
+    EXPECT_NO_THROW((void)fetch_into_page_cache(file, kBytes + (1 << 20), 1 << 20, may_map))
+        << "beyond the end";
+  }
+}
+
+TEST_F(PageCache, blocks_of_a_file_cut_before_they_are_fetched_are_a_sentence) {
+  for (const std::int64_t readers : {0, 2}) {
+    const std::string path =
+        make_dataset("cut-" + std::to_string(readers) + ".h5", 3000);  // 24 bytes an image
+    const auto source = ShardSet::open(path, Split::kTrain);
+    const auto offset = static_cast<std::uintmax_t>(source->shards()[0].offset_bytes);
+    std::filesystem::resize_file(path, offset + 100 * 24);
+    BatchLoader loader(*source, {.shuffle = Shuffle::kBlocks,
+                                 .block_images = 50,
+                                 .batch_size = 10,
+                                 .reader_threads = readers});
+    EXPECT_THAT(complaint<DataError>([&] {
+                  for (int i = 0; i < 300; ++i) (void)loader.next();
+                }),
+                HasSubstr("was cut"));
+  }
+}
+
+}  // namespace
+}  // namespace gondola
