@@ -26,6 +26,7 @@ TEST(ResumeConflicts, exactly_these_options_may_differ) {
                                               "coordinates.spread_every",
                                               "parallel.threads",
                                               "parallel.coordinate_ranks",
+                                              "parallel.overlap",
                                               "parallel.expect_world",
                                               "parallel.timeout_seconds",
                                               "parallel.check_every"};

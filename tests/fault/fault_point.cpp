@@ -231,6 +231,14 @@ int MPI_Allgatherv(const void* send, int count, MPI_Datatype type, void* receive
   return PMPI_Allgatherv(send, count, type, receive, counts, starts, received, comm);
 }
 
+/// That of an all-reduce that is only started, within the pass that goes on meanwhile.
+int MPI_Iallgatherv(const void* send, int count, MPI_Datatype type, void* receive,
+                    const int counts[], const int starts[], MPI_Datatype received, MPI_Comm comm,
+                    MPI_Request* request) {
+  pass("all_reduce");
+  return PMPI_Iallgatherv(send, count, type, receive, counts, starts, received, comm, request);
+}
+
 ssize_t pread(int file, void* out, size_t count, off_t offset) {
   static auto* const real = next<ssize_t(int, void*, size_t, off_t)>("pread");
   return fails("read", file) ? -1 : real(file, out, count, offset);

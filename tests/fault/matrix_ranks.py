@@ -37,6 +37,13 @@ def losses_of_a_rank():
                   rf"gondola: .*rank {rank} does not answer", at(phase, rank),
                   send(rank, signal.SIGSTOP), options=SHORT, within=TIMEOUT + GRACE + SLACK,
                   ci=rank == 2)
+    # The gradient is on its way while the ranks compute its origin part.
+    shared = {"latent.path": "shared_origin"}
+    yield Row("kill-overlapped", "SIGKILL of rank 2", "all-reduce under way", 137, death(2),
+              at("all-reduce", 2), send(2, signal.SIGKILL), options=shared, resume=3)
+    yield Row("stop-overlapped", "SIGSTOP of rank 2", "all-reduce under way", 76,
+              r"gondola: .*rank 2 does not answer", at("all-reduce", 2), send(2, signal.SIGSTOP),
+              options=SHORT | shared, within=TIMEOUT + GRACE + SLACK)
     yield Row("segv", "SIGSEGV in rank 1", "inner pass", 139, death(1),
               does(1, "segv", "inner pass"), ci=True)
     yield Row("abort", "abort() in rank 1", "optimiser", 134, death(1), does(1, "abort", "optimiser"))
