@@ -33,6 +33,7 @@ class BenchTrainee {
     (void)step_.run(input, ++number_, learning_rate).sums.sum().item<double>();
   }
 
+  [[nodiscard]] bool overlaps() const { return step_.overlaps(); }
   [[nodiscard]] const RunConfig& config() const { return config_; }
   [[nodiscard]] Decoder& decoder() const { return *model_.decoder; }
   [[nodiscard]] Objective& objective() const { return *model_.objective; }

@@ -230,9 +230,11 @@ void refuse(RunConfig config, const ImageShape& shape, const MpiSession& mpi) {
 
 }  // namespace
 
-void bench_scaling_model(const RunConfig& config, const ImageShape& shape, const MpiSession& mpi,
+void bench_scaling_model(const RunConfig& options, const ImageShape& shape, const MpiSession& mpi,
                          const std::function<void(const std::string&)>& print_line) {
-  refuse(config, shape, mpi);
+  refuse(options, shape, mpi);
+  auto config = options;
+  config.parallel.overlap = Overlap::kOff;  // a step is its work and then its messages
   CollectiveProgress progress;
   MpiCommunicator ranks(mpi.world(), progress);
   const auto print = [&](const Json& json) {

@@ -16,11 +16,13 @@ namespace gondola {
 ///
 /// JSON objects, on rank 0: the fit; the step of these ranks as predicted and as measured, with the
 /// collectives that it makes; and for each number of ranks the step and its efficiency, with the
-/// images a rank (weak) and with all images (strong) kept. What no two ranks show is not in it:
-/// ranks that wait for the slowest of many, shared switches and several ranks behind one link.
+/// images a rank (weak) and with all images (strong) kept. Steps are those of parallel.overlap =
+/// off; where others hide a part of their messages behind work, they are faster than it says. What
+/// no two ranks show is not in it: ranks that wait for the slowest of many, shared switches and
+/// several ranks behind one link.
 /// @throws ConfigError on one rank, and for options that contradict each other or ask for other
 /// steps than of whole images that are the ranks' own
-void bench_scaling_model(const RunConfig& config, const ImageShape& shape, const MpiSession& mpi,
+void bench_scaling_model(const RunConfig& options, const ImageShape& shape, const MpiSession& mpi,
                          const std::function<void(const std::string&)>& print_line);
 
 }  // namespace gondola

@@ -17,6 +17,7 @@
 #include "launch/benches/kernels_bench.hpp"
 #include "launch/benches/loader_bench.hpp"
 #include "launch/benches/memory_bench.hpp"
+#include "launch/benches/overlap_bench.hpp"
 #include "launch/benches/scaling_model_bench.hpp"
 #include "launch/benches/step_bench.hpp"
 #include "launch/command_line.hpp"
@@ -121,6 +122,17 @@ constexpr Bench kBenches[] = {
           bytes (ratio_to_mpi_allreduce)
 )",
      [](Call& call) { bench_allreduce(call.config, call.mpi, print_line); }, true},
+    {"overlap", R"(
+          one JSON object, under mpirun, for the model of the options: seconds of a step in which
+          the ranks wait for all-reduces, as they overlap them with computation and as they do
+          not (--parallel.overlap off), in turn; hidden_share: what overlapping takes off them, and
+          ratio_to_step_as_a_whole: how many times faster the step is
+)",
+     [](Call& call) {
+       const bool conv = call.config.model.decoder == DecoderKind::kConv;
+       bench_overlap(call.config, bench_shape(call.config, conv), call.mpi, print_line);
+     },
+     true},
     {"scaling-model", R"(
           JSON objects, under mpirun, for the model of the options: latency and bandwidth of a
           message, fitted to sums over the ranks; the step of these ranks as predicted from them

@@ -142,6 +142,20 @@ class UserPathTest(TrainingTest):
             self.assertGreater(size["bus_bytes_per_second"], 0)
         self.assertIn("mpirun -n 2", gondola("bench", "allreduce").stderr)
 
+    def test_what_overlapping_hides_of_the_all_reduce_is_measured(self):
+        small = {"model.hidden": 64, "model.layers": 2, "trainer.batch_size": 4,
+                 "bench.repeats": 3}
+        world = World(2, PROGRAM, "bench", "overlap", *flags(small, {"latent.size": 1}))
+        self.assertEqual(world.end()[0], 0, world.errors)
+        measured = json.loads(world.output)
+        self.assertLess(measured["sums_bytes"], measured["gradient_bytes"])
+        self.assertGreater(measured["all_reduce_seconds_as_a_whole"]["min"], 0)
+        self.assertLessEqual(measured["hidden_share"]["median"], 1)
+        world = World(2, PROGRAM, "bench", "overlap", *flags(small, {"latent.size": 40}))
+        self.assertEqual(world.end()[0], 64, world.errors)
+        self.assertIn("do not overlap", world.errors)
+        self.assertIn("mpirun -n 2", gondola("bench", "overlap").stderr)
+
     def test_memory_of_a_step_stays_below_one_layer_of_one_image(self):
         lines = self.do("bench", "memory", "--model.hidden", 32, "--model.layers", 2,
                         "--trainer.batch_size", 2).splitlines()

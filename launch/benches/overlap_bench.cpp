@@ -1,0 +1,105 @@
+#include "launch/benches/overlap_bench.hpp"
+
+#include <torch/types.h>
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "configs/errors.hpp"
+#include "data/batch_loader.hpp"
+#include "data/image_source.hpp"
+#include "launch/benches/bench_figures.hpp"
+#include "launch/benches/bench_trainee.hpp"
+#include "trainer/evaluation/evaluate.hpp"
+#include "trainer/parallel/mpi_communicator.hpp"
+
+namespace gondola {
+namespace {
+
+/// Of one step, on the slowest rank.
+struct Seconds {
+  double step = 0;
+  double all_reduce = 0;
+};
+
+RunConfig with(RunConfig config, Overlap overlap) {
+  config.parallel.overlap = overlap;
+  return config;
+}
+
+}  // namespace
+
+void bench_overlap(const RunConfig& config, const ImageShape& shape, const MpiSession& mpi,
+                   const std::function<void(const std::string&)>& print_line) {
+  if (mpi.size() == 1) {
+    throw ConfigError(
+        "gondola bench overlap adds over ranks, and there is one: start it with mpirun -n 2");
+  }
+  CollectiveProgress progress;
+  MpiCommunicator ranks(mpi.world(), progress);
+  BenchTrainee overlapped(with(config, Overlap::kAuto), shape, &ranks);
+  BenchTrainee whole(with(config, Overlap::kOff), shape, &ranks);
+  const auto sums = overlapped.decoder().origin_sums(0, config.trainer.batch_size);
+  if (!overlapped.overlaps()) {
+    throw ConfigError(
+        "steps of this model do not overlap their all-reduce: its latents are not those of one "
+        "step from a shared origin, or the " +
+        std::to_string(sums) + " sums that takes are more than half of its " +
+        std::to_string(overlapped.parameters().flat().numel()) +
+        " parameters; take a larger --model.hidden or --model.filters, or a smaller --latent.size");
+  }
+
+  const auto slice = slice_of(config.trainer.batch_size, mpi.rank(), mpi.size());
+  const auto source =
+      open_source("synthetic:" + std::to_string(config.trainer.batch_size) + "x" + text_of(shape),
+                  Split::kTrain, CacheKind::kNone);
+  const auto pixels = read_pixels(*source, slice.begin, slice.size());
+  std::vector<std::int64_t> ids(static_cast<std::size_t>(slice.size()));
+  std::iota(ids.begin(), ids.end(), slice.begin);
+  const auto run = [&](BenchTrainee& trainee) {
+    ranks.barrier();
+    (void)trainee.timer().take();
+    const auto start = Clock::now();
+    trainee.step({.view = {.pixels = pixels}, .ids = ids}, config.optimizer.learning_rate);
+    const auto seconds = seconds_since(start);
+    const auto phases = trainee.timer().take();
+    const auto own = torch::tensor({seconds, phases[static_cast<std::size_t>(Phase::kAllReduce)]},
+                                   torch::kFloat64);
+    const auto slowest = ranks.all_gather(own).amax(0);  // [2]
+    return Seconds{.step = slowest[0].item<double>(), .all_reduce = slowest[1].item<double>()};
+  };
+  (void)run(overlapped);
+  (void)run(whole);
+  std::vector<double> waited, waited_whole, hidden, step, ratio;
+  for (std::int64_t i = 0; i < config.bench.repeats; ++i) {
+    const auto a = run(overlapped);
+    const auto b = run(whole);
+    waited.push_back(a.all_reduce);
+    waited_whole.push_back(b.all_reduce);
+    hidden.push_back(1 - a.all_reduce / b.all_reduce);
+    step.push_back(a.step);
+    ratio.push_back(b.step / a.step);
+  }
+  const auto element = static_cast<std::int64_t>(overlapped.parameters().flat().element_size());
+  const nlohmann::ordered_json json = {
+      {"bench", "overlap"},
+      {"ranks", mpi.size()},
+      {"decoder", config.model.decoder == DecoderKind::kConv ? "conv" : "siren"},
+      {"image", text_of(shape)},
+      {"batch_size", config.trainer.batch_size},
+      {"repeats", config.bench.repeats},
+      {"gradient_bytes", static_cast<std::int64_t>(overlapped.parameters().flat().nbytes())},
+      {"sums_bytes", sums * element},
+      {"all_reduce_seconds", spread(waited)},
+      {"all_reduce_seconds_as_a_whole", spread(waited_whole)},
+      {"hidden_share", spread(hidden)},
+      {"step_seconds", spread(step)},
+      {"ratio_to_step_as_a_whole", spread(ratio)}};
+  if (mpi.rank() == 0) print_line(json.dump());
+  ranks.close();
+}
+
+}  // namespace gondola
