@@ -13,6 +13,7 @@
 #include "data/image_source.hpp"
 #include "launch/benches/bench_figures.hpp"
 #include "launch/benches/bench_trainee.hpp"
+#include "launch/benches/gradient_clock.hpp"
 #include "trainer/evaluation/evaluate.hpp"
 #include "trainer/parallel/mpi_communicator.hpp"
 
@@ -22,7 +23,8 @@ namespace {
 /// Of one step, on the slowest rank.
 struct Seconds {
   double step = 0;
-  double all_reduce = 0;
+  double all_reduce = 0;  ///< Of the gradient and of what else is added for it.
+  double gradient = 0;    ///< Of the gradient alone.
 };
 
 RunConfig with(RunConfig config, Overlap overlap) {
@@ -40,8 +42,10 @@ void bench_overlap(const RunConfig& config, const ImageShape& shape, const MpiSe
   }
   CollectiveProgress progress;
   MpiCommunicator ranks(mpi.world(), progress);
-  BenchTrainee overlapped(with(config, Overlap::kAuto), shape, &ranks);
-  BenchTrainee whole(with(config, Overlap::kOff), shape, &ranks);
+  GradientClock clock(ranks);
+  BenchTrainee overlapped(with(config, Overlap::kAuto), shape, &clock);
+  BenchTrainee whole(with(config, Overlap::kOff), shape, &clock);
+  clock.look_for(overlapped.parameters().flat().numel());
   const auto sums = overlapped.decoder().origin_sums(0, config.trainer.batch_size);
   if (!overlapped.overlaps()) {
     throw ConfigError(
@@ -62,24 +66,29 @@ void bench_overlap(const RunConfig& config, const ImageShape& shape, const MpiSe
   const auto run = [&](BenchTrainee& trainee) {
     ranks.barrier();
     (void)trainee.timer().take();
+    (void)clock.take();
     const auto start = Clock::now();
     trainee.step({.view = {.pixels = pixels}, .ids = ids}, config.optimizer.learning_rate);
     const auto seconds = seconds_since(start);
     const auto phases = trainee.timer().take();
-    const auto own = torch::tensor({seconds, phases[static_cast<std::size_t>(Phase::kAllReduce)]},
-                                   torch::kFloat64);
-    const auto slowest = ranks.all_gather(own).amax(0);  // [2]
-    return Seconds{.step = slowest[0].item<double>(), .all_reduce = slowest[1].item<double>()};
+    const auto own =
+        torch::tensor({seconds, phases[static_cast<std::size_t>(Phase::kAllReduce)], clock.take()},
+                      torch::kFloat64);
+    const auto slowest = ranks.all_gather(own).amax(0);  // [3]
+    return Seconds{.step = slowest[0].item<double>(),
+                   .all_reduce = slowest[1].item<double>(),
+                   .gradient = slowest[2].item<double>()};
   };
   (void)run(overlapped);
   (void)run(whole);
-  std::vector<double> waited, waited_whole, hidden, step, ratio;
+  std::vector<double> waited, waited_whole, hidden, hidden_gradient, step, ratio;
   for (std::int64_t i = 0; i < config.bench.repeats; ++i) {
     const auto a = run(overlapped);
     const auto b = run(whole);
     waited.push_back(a.all_reduce);
     waited_whole.push_back(b.all_reduce);
     hidden.push_back(1 - a.all_reduce / b.all_reduce);
+    hidden_gradient.push_back(1 - a.gradient / b.gradient);
     step.push_back(a.step);
     ratio.push_back(b.step / a.step);
   }
@@ -96,6 +105,7 @@ void bench_overlap(const RunConfig& config, const ImageShape& shape, const MpiSe
       {"all_reduce_seconds", spread(waited)},
       {"all_reduce_seconds_as_a_whole", spread(waited_whole)},
       {"hidden_share", spread(hidden)},
+      {"hidden_share_of_gradient", spread(hidden_gradient)},
       {"step_seconds", spread(step)},
       {"ratio_to_step_as_a_whole", spread(ratio)}};
   if (mpi.rank() == 0) print_line(json.dump());

@@ -125,7 +125,8 @@ constexpr Bench kBenches[] = {
     {"overlap", R"(
           one JSON object, under mpirun, for the model of the options: seconds of a step in which
           the ranks wait for all-reduces, as they overlap them with computation and as they do
-          not (--parallel.overlap off), in turn; hidden_share: what overlapping takes off them, and
+          not (--parallel.overlap off), in turn; hidden_share: what overlapping takes off them,
+          hidden_share_of_gradient: off the gradient's alone, without the sums before it; and
           ratio_to_step_as_a_whole: how many times faster the step is
 )",
      [](Call& call) {
