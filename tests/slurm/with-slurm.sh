@@ -63,6 +63,15 @@ for ((i = 1; i <= nodes; ++i)); do names+=" node$i"; done
 { cat /etc/hosts; echo "127.0.0.1 controller$names"; } >"$home/hosts"
 mount --bind "$home/hosts" /etc/hosts
 
+# slurmd looks for control groups, of the second version or of the first, where a bare root has none.
+mount_control_groups() {
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup 2>/dev/null && [[ -s /sys/fs/cgroup/cgroup.controllers ]] && return
+    ! mountpoint -q /sys/fs/cgroup || umount /sys/fs/cgroup
+    mount -t tmpfs tmpfs /sys/fs/cgroup && mkdir /sys/fs/cgroup/systemd &&
+        mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd
+}
+mountpoint -q /sys/fs/cgroup || mount_control_groups || skip "slurmd wants control groups, and this root may not mount them."
+
 # munge, which Slurm's programs trust each other by, with a key of its own.
 head -c 128 /dev/urandom >"$home/munge/key"
 chmod 400 "$home/munge/key"
@@ -133,7 +142,11 @@ for ((i = 1; i <= nodes; ++i)); do # each daemon believes in a host of its own
     unshare --uts --mount bash -c '
         hostname "$1"
         [[ -z $2 ]] || mount -t tmpfs tmpfs "$2"
-        exec slurmd -N "$1"' _ "node$i" "$disk"
+        exec slurmd -N "$1"' _ "node$i" "$disk" || {
+        tail -n 20 "$home"/log/* >&2
+        echo "with-slurm: the daemon of node$i does not start" >&2
+        exit 1
+    }
 done
 ready=false
 for ((tries = 0; tries < 900; ++tries)); do
