@@ -68,6 +68,10 @@ class QueriesTest(ServedTest):
                     asked += 1
         self.assertGreater(asked, 80)
         saw(f"{asked} queries, each with data of {RANKS} ranks")
+        seconds = server.query("max_over_time(scrape_duration_seconds[5m])")
+        self.assertEqual(len(seconds), RANKS)
+        saw("longest scrape of each rank, ms: "
+            + ", ".join(f"{1000 * float(sample['value'][1]):.1f}" for sample in seconds))
 
     def queries(self):
         for path in sorted((MONITORING / "dashboards").glob("*.json")):
