@@ -122,6 +122,7 @@ class Overflowing final : public Objective {
     result.loss[0] = std::numeric_limits<double>::infinity();
     return result;
   }
+  bool splits_at_latents() const override { return objective_->splits_at_latents(); }
   double scale() const override { return objective_->scale(); }
   torch::Tensor encode(const ObjectiveBatch& batch, const Pass& pass) override {
     return objective_->encode(batch, pass);
