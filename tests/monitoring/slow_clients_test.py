@@ -127,7 +127,8 @@ class SlowClientsTest(unittest.TestCase):
         self.assertGreater(statistics.median(ratios), 0.5)
         self.assertGreater(cut_off, CLIENTS)
         self.process.send_signal(signal.SIGUSR1)
-        self.assertEqual(self.process.wait(timeout=60), 75, self.process.stderr)
+        _, said = self.process.communicate(timeout=60)
+        self.assertEqual(self.process.returncode, 75, said.decode())
 
 
 if __name__ == "__main__":
