@@ -54,7 +54,6 @@ class MpiStartedSums {
   MPI_Comm first_halves_ = MPI_COMM_NULL;
   MPI_Comm second_halves_ = MPI_COMM_NULL;
   std::deque<std::unique_ptr<Sum>> sums_;  ///< Under way, in the order of their starts.
-  std::uint64_t started_ = 0;
 };
 
 }  // namespace gondola

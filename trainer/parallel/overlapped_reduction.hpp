@@ -17,9 +17,9 @@ namespace gondola {
 ///     dL/dtheta = outer part (through the decoder, latents held) + origin part (through the
 ///                 latents, given G = dL/dz),
 ///
-/// and the origin part depends on the batch through a few sums alone: with g_b = J^T r_b + c, of
-/// which the residuals r_b are the images' and J and c are all images' own, dL/dJ = sum_b r_b G_b^T
-/// and dL/dc = sum_b G_b. These are added over the ranks first; then the reduction of the outer
+/// and the origin part depends on the batch through a few sums alone: with g_b = J^T r_b + c, where
+/// only the residual r_b depends on the image and J and c are shared, dL/dJ = sum_b r_b G_b^T and
+/// dL/dc = sum_b G_b. These are added over the ranks first; then the reduction of the outer
 /// part is started, and while it is under way every rank goes back from the sums to the origin part
 /// of all ranks' images, which needs no reduction any more.
 ///
