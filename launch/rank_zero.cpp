@@ -34,8 +34,10 @@ std::string decide_on_rank_zero(Communicator& control, const std::function<std::
   control.broadcast(header, 0);
   code = header[0].item<std::int64_t>();
   auto bytes = torch::empty({header[1].item<std::int64_t>()}, torch::kUInt8);
-  if (control.rank() == 0) std::memcpy(bytes.data_ptr(), text.data(), text.size());
-  if (bytes.numel() > 0) control.broadcast(bytes, 0);
+  if (bytes.numel() > 0) {
+    if (control.rank() == 0) std::memcpy(bytes.data_ptr(), text.data(), text.size());
+    control.broadcast(bytes, 0);
+  }
   text.assign(static_cast<const char*>(bytes.data_ptr()), static_cast<std::size_t>(bytes.numel()));
   if (code != 0) throw_again(code, text);
   return text;

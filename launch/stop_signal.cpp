@@ -1,11 +1,14 @@
 #include "launch/stop_signal.hpp"
 
+#include <unistd.h>
+
 #include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <thread>
 
 #include "configs/errors.hpp"
 
@@ -28,13 +31,33 @@ void install(int signal, int flags) {
   }
 }
 
+/// Has another thread run the handlers. oneDNN's matrix kernels let the stack pointer point into
+/// their workspace on the heap (up to its release 3.11): a handler that ran on a thread inside one
+/// would write over what lies below. Threads that this one starts from now on are safe, too.
+void leave_to_a_thread_of_its_own(const sigset_t& signals) {
+  std::thread([] {
+    while (true) ::pause();
+  }).detach();
+  const int error = ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  if (error != 0) {
+    throw IoError(std::string("signals cannot be left to another thread: ") + std::strerror(error));
+  }
+}
+
 }  // namespace
 
 void install_stop_signals() {
-  install(SIGUSR1, SA_RESTART);
-  install(SIGTERM, SA_RESTART);
+  sigset_t signals;
+  sigemptyset(&signals);
+  const auto add = [&](int signal, int flags) {
+    install(signal, flags);
+    sigaddset(&signals, signal);
+  };
+  add(SIGUSR1, SA_RESTART);
+  add(SIGTERM, SA_RESTART);
   // The kernel puts back the default with the first INT, so that a second one ends the process.
-  if (std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr) install(SIGINT, SA_RESTART | SA_RESETHAND);
+  if (std::getenv("OMPI_COMM_WORLD_SIZE") == nullptr) add(SIGINT, SA_RESTART | SA_RESETHAND);
+  leave_to_a_thread_of_its_own(signals);
 }
 
 bool stop_requested() noexcept { return stop_flag.load(std::memory_order_relaxed); }
