@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "configs/errors.hpp"
+#include "data/available_memory.hpp"
 #include "data/pixel_values.hpp"
 
 namespace gondola {
@@ -41,6 +42,17 @@ std::size_t number_of_groups(std::int64_t prefetch_batches, std::int64_t group_b
 
 std::int64_t bytes_of(PixelForm form) {
   return form == PixelForm::kValues ? std::int64_t{sizeof(float)} : 1;
+}
+
+/// Whether storage is to fetch whole windows: not where this machine reads but a small part of
+/// each, nor where the one in use and the one ahead would crowd each other out of its memory.
+bool windows_are_worth_fetching(const ImageSource& source, const LoaderOptions& options,
+                                const SampleOrder& order) {
+  constexpr std::int64_t kSmallPart = 4;
+  if (options.shuffle != Shuffle::kBlocks) return false;
+  if (options.node_ranks * kSmallPart < options.world) return false;
+  const auto images = std::min(source.images(), 2 * order.window_images());
+  return images * source.image_bytes() <= available_memory_bytes() / 2;
 }
 
 }  // namespace
@@ -80,10 +92,8 @@ BatchLoader::BatchLoader(const ImageSource& source, const LoaderOptions& options
   for (std::size_t i = 0; i < groups_.size(); ++i) {
     free_.push_back(i);
   }
-  // Where this machine reads but a small part of each window, fetching all of it is not worth it.
-  constexpr std::int64_t kSmallPart = 4, kPartBytes = std::int64_t{1} << 22;
-  if (options.shuffle == Shuffle::kBlocks && slice_.size() > 0 &&
-      options.node_ranks * kSmallPart >= options.world) {
+  if (slice_.size() > 0 && windows_are_worth_fetching(source, options, order_)) {
+    constexpr std::int64_t kPartBytes = std::int64_t{1} << 22;
     const auto on_node = options.rank % options.node_ranks;
     ahead_.emplace(order_, batches_per_epoch_ * options.batch_size,
                    std::max<std::int64_t>(1, kPartBytes / source.image_bytes()),

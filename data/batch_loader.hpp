@@ -61,7 +61,7 @@ struct LoaderOptions {
   std::int64_t prefetch_batches = 2;  ///< Read ahead of the batch in use, at the least; from 1 on.
   PixelForm pixels = PixelForm::kBytes;
   PixelPick pick{};
-  std::int64_t node_ranks = 1;  ///< Ranks on this node: what they read, its disk cache keeps.
+  std::int64_t node_ranks = 1;  ///< Of the W, on this node: what they read, its disk cache keeps.
 };
 
 /// Part of a global batch that one rank takes: positions [begin, end) of 0..B-1.

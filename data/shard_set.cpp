@@ -136,7 +136,9 @@ bool ShardSet::can_map() const {
 
 void ShardSet::fix_reading(Reading reading) {
   mapping_is_faster_ = reading == Reading::kMapping && can_map();
+  fetched_by_mapping_ = false;
   images_to_choice_ = std::numeric_limits<std::int64_t>::max();
+  reading_is_fixed_ = true;
 }
 
 bool ShardSet::use_mapping(std::size_t images) const {
@@ -257,7 +259,7 @@ void ShardSet::fetch(std::int64_t first, std::int64_t images) const {
     if (shard.file) {
       const auto by = fetch_into_page_cache(shard.file, shard.offset_bytes + place * image_bytes(),
                                             count * image_bytes(), !shard.remote);
-      if (by == FetchedBy::kMapping && can_map()) fetched_by_mapping_ = true;
+      if (by == FetchedBy::kMapping && can_map() && !reading_is_fixed_) fetched_by_mapping_ = true;
     }
     first += count;
   }
@@ -278,6 +280,7 @@ ImageStorage ShardSet::storage() const {
 }
 
 void ShardSet::forget() const {
+  fetched_by_mapping_ = false;
   for (const Shard& shard : shards_) {
     if (shard.file) {
       (void)::posix_fadvise(shard.file.get(), 0, 0, POSIX_FADV_DONTNEED);

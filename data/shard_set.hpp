@@ -49,7 +49,7 @@ class ShardSet final : public ImageSource {
   [[nodiscard]] ImageStorage storage() const override;
   void forget() const override;
 
-  /// Fixes how images are read, where no trial shall decide.
+  /// Fixes how images are read, where no trial shall decide. Call it before any image is read.
   enum class Reading { kPread, kMapping };
   void fix_reading(Reading reading);
   [[nodiscard]] bool can_map() const;
@@ -79,6 +79,7 @@ class ShardSet final : public ImageSource {
   mutable std::atomic<bool> mapping_is_faster_ = false;
   mutable std::atomic<bool> fetched_by_mapping_ = false;
   mutable std::atomic<std::int64_t> images_to_choice_ = 0;
+  bool reading_is_fixed_ = false;
   mutable Clock::time_point next_choice_ = {};  ///< Guarded by choice_mutex_.
 };
 

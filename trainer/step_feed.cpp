@@ -1,5 +1,7 @@
 #include "trainer/step_feed.hpp"
 
+#include <algorithm>
+
 #include "trainer/evaluation/evaluate.hpp"
 
 namespace gondola {
@@ -43,7 +45,7 @@ LoaderOptions loader_options(const TrainingRun& run, const DeviceCache* cache,
           .prefetch_batches = config.data.prefetch_batches,
           .pixels = pixel_form(run.state, cache),
           .pick = pixel_pick(run, draws),
-          .node_ranks = run.node_ranks};
+          .node_ranks = std::max<std::int64_t>(1, run.node_ranks / sharers)};
 }
 
 }  // namespace
