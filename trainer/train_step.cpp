@@ -124,9 +124,10 @@ void TrainStep::agree_on(torch::Tensor& origin, StepResult& result) {
   communicator_.broadcast(origin, 0);
   overlaps_ = false;
   result.warning =
-      "the ranks' processors round the same gradient in different ways, so that it is reduced as a "
-      "whole and not while a part of it is computed (--parallel.overlap off does that without this "
-      "warning)";
+      "the ranks round the same gradient in different ways (their processors differ, or their "
+      "numbers of threads), so that it is reduced as a whole and not while a part of it is "
+      "computed "
+      "(--parallel.overlap off does that without this warning)";
 }
 
 void TrainStep::update(StepResult& result, double learning_rate) {

@@ -2,9 +2,10 @@
 
 #include <torch/types.h>
 
-#include <cstdint>
+#include <algorithm>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "launch/benches/bench_figures.hpp"
 #include "trainer/parallel/communicator.hpp"
@@ -16,8 +17,8 @@ namespace gondola {
 class GradientClock final : public Communicator {
  public:
   explicit GradientClock(Communicator& ranks) : ranks_(ranks) {}
-  /// How many values the tensor has that is looked for.
-  void look_for(std::int64_t values) { values_ = values; }
+  /// The gradients that are looked for, of which a piece may be added at a time.
+  void look_for(std::vector<torch::Tensor> gradients) { gradients_ = std::move(gradients); }
   /// Seconds since the last call.
   [[nodiscard]] double take() { return std::exchange(seconds_, 0.0); }
 
@@ -26,7 +27,7 @@ class GradientClock final : public Communicator {
   void all_reduce_sum(torch::Tensor& tensor) override {
     const auto start = Clock::now();
     ranks_.all_reduce_sum(tensor);
-    if (tensor.numel() == values_) seconds_ += seconds_since(start);
+    if (is_of_a_gradient(tensor)) seconds_ += seconds_since(start);
   }
   [[nodiscard]] std::unique_ptr<PendingSum> start_all_reduce_sum(torch::Tensor& tensor) override {
     return std::make_unique<Started>(*this, ranks_.start_all_reduce_sum(tensor));
@@ -54,8 +55,13 @@ class GradientClock final : public Communicator {
     std::unique_ptr<PendingSum> sum_;
   };
 
+  [[nodiscard]] bool is_of_a_gradient(const torch::Tensor& tensor) const {
+    return std::ranges::any_of(
+        gradients_, [&](const torch::Tensor& gradient) { return tensor.is_alias_of(gradient); });
+  }
+
   Communicator& ranks_;
-  std::int64_t values_ = 0;
+  std::vector<torch::Tensor> gradients_;
   double seconds_ = 0;
 };
 

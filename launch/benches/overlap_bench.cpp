@@ -4,17 +4,15 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <string>
 #include <vector>
 
 #include "configs/errors.hpp"
 #include "data/batch_loader.hpp"
-#include "data/image_source.hpp"
 #include "launch/benches/bench_figures.hpp"
 #include "launch/benches/bench_trainee.hpp"
 #include "launch/benches/gradient_clock.hpp"
-#include "trainer/evaluation/evaluate.hpp"
+#include "launch/benches/noise_steps.hpp"
 #include "trainer/parallel/mpi_communicator.hpp"
 
 namespace gondola {
@@ -36,39 +34,32 @@ RunConfig with(RunConfig config, Overlap overlap) {
 
 void bench_overlap(const RunConfig& config, const ImageShape& shape, const MpiSession& mpi,
                    const std::function<void(const std::string&)>& print_line) {
-  if (mpi.size() == 1) {
-    throw ConfigError(
-        "gondola bench overlap adds over ranks, and there is one: start it with mpirun -n 2");
-  }
+  require_noise_steps(config, shape, mpi, "gondola bench overlap");
   CollectiveProgress progress;
   MpiCommunicator ranks(mpi.world(), progress);
   GradientClock clock(ranks);
   BenchTrainee overlapped(with(config, Overlap::kAuto), shape, &clock);
   BenchTrainee whole(with(config, Overlap::kOff), shape, &clock);
-  clock.look_for(overlapped.parameters().flat().numel());
+  clock.look_for({overlapped.parameters().flat_gradient(), whole.parameters().flat_gradient()});
   const auto sums = overlapped.decoder().origin_sums(0, config.trainer.batch_size);
   if (!overlapped.overlaps()) {
     throw ConfigError(
-        "steps of this model do not overlap their all-reduce: its latents are not those of one "
-        "step from a shared origin, or the " +
-        std::to_string(sums) + " sums that takes are more than half of its " +
+        "steps of this model do not overlap their all-reduce: either its latents are not those of "
+        "one step from an origin that all images share, or the " +
+        std::to_string(sums) + " sums that this takes are more than half of its " +
         std::to_string(overlapped.parameters().flat().numel()) +
-        " parameters; take a larger --model.hidden or --model.filters, or a smaller --latent.size");
+        " parameters, for which a larger --model.hidden or --model.filters, or a smaller "
+        "--latent.size, is the cure");
   }
 
   const auto slice = slice_of(config.trainer.batch_size, mpi.rank(), mpi.size());
-  const auto source =
-      open_source("synthetic:" + std::to_string(config.trainer.batch_size) + "x" + text_of(shape),
-                  Split::kTrain, CacheKind::kNone);
-  const auto pixels = read_pixels(*source, slice.begin, slice.size());
-  std::vector<std::int64_t> ids(static_cast<std::size_t>(slice.size()));
-  std::iota(ids.begin(), ids.end(), slice.begin);
+  const NoiseImages images(slice.begin, slice.size(), config.trainer.batch_size, shape);
   const auto run = [&](BenchTrainee& trainee) {
     ranks.barrier();
     (void)trainee.timer().take();
     (void)clock.take();
     const auto start = Clock::now();
-    trainee.step({.view = {.pixels = pixels}, .ids = ids}, config.optimizer.learning_rate);
+    trainee.step(images.input(), config.optimizer.learning_rate);
     const auto seconds = seconds_since(start);
     const auto phases = trainee.timer().take();
     const auto own =

@@ -5,22 +5,17 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <memory>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "configs/errors.hpp"
-#include "configs/validate_config.hpp"
-#include "data/image_source.hpp"
 #include "launch/benches/bench_figures.hpp"
 #include "launch/benches/bench_trainee.hpp"
 #include "launch/benches/collective_model.hpp"
 #include "launch/benches/collective_recorder.hpp"
-#include "trainer/evaluation/evaluate.hpp"
+#include "launch/benches/noise_steps.hpp"
 #include "trainer/model_flop.hpp"
 #include "trainer/parallel/agreement.hpp"
 #include "trainer/parallel/mpi_communicator.hpp"
@@ -31,22 +26,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::int64_t kMostRanks = 4096;
-
-/// This rank's images, all noise.
-struct Images {
-  Images(std::int64_t count, const ImageShape& shape)
-      : source(open_source("synthetic:" + std::to_string(count) + "x" + text_of(shape),
-                           Split::kTrain, CacheKind::kNone)),
-        pixels(read_pixels(*source, 0, count)),
-        ids(static_cast<std::size_t>(count)) {
-    std::iota(ids.begin(), ids.end(), 0);
-  }
-  [[nodiscard]] StepInput input() const { return {.view = {.pixels = pixels}, .ids = ids}; }
-
-  std::unique_ptr<ImageSource> source;
-  torch::Tensor pixels;
-  std::vector<std::int64_t> ids;
-};
 
 RunConfig with_batch(RunConfig config, std::int64_t images) {
   config.trainer.batch_size = images;
@@ -87,7 +66,7 @@ struct Measured {
 Measured measure(const RunConfig& config, const ImageShape& shape, Communicator& ranks,
                  std::int64_t own_images) {
   CollectiveRecorder recorder(ranks);
-  const Images images(own_images, shape);
+  const NoiseImages images(0, own_images, own_images, shape);
   BenchTrainee alone(with_batch(config, own_images), shape);
   BenchTrainee together(config, shape, &recorder);
   const auto rate = config.optimizer.learning_rate;
@@ -197,42 +176,11 @@ Json json_of_collectives(std::span<const Collective> collectives) {
   return json;
 }
 
-/// What the steps here do not do is refused: they take noise for images, all of each.
-void refuse(RunConfig config, const ImageShape& shape, const MpiSession& mpi) {
-  if (mpi.size() == 1) {
-    throw ConfigError(
-        "gondola bench scaling-model measures messages between ranks, and there is one: start it "
-        "with mpirun -n 2");
-  }
-  const auto family = config.model.family;
-  const std::vector<std::pair<bool, std::string>> demands = {
-      {config.parallel.coordinate_ranks == 1, "parallel.coordinate_ranks = 1"},
-      {config.coordinates.inner.count == 0, "coordinates.inner = full"},
-      {config.coordinates.outer.count == 0, "coordinates.outer = full"},
-      {family != Family::kGlo && family != Family::kTranslation && family != Family::kClassifier &&
-           family != Family::kJoint,
-       "a model.family that learns from images alone"}};
-  for (const auto& [met, demand] : demands) {
-    if (!met) {
-      throw ConfigError("gondola bench scaling-model takes steps of whole noise images with " +
-                        demand + ": leave that option as it is");
-    }
-  }
-  // What a run needs beyond that and a bench has no use for.
-  if (config.data.path.empty()) config.data.path = "synthetic:1x" + text_of(shape);
-  if (config.trainer.epochs == 0) config.trainer.steps = 1;
-  if (const auto problems = contradictions_of(config); !problems.empty()) {
-    throw_config_error(problems);
-  }
-  check_world(config, mpi.size());
-  check_image_size(config, shape.channels, shape.height, shape.width);
-}
-
 }  // namespace
 
 void bench_scaling_model(const RunConfig& options, const ImageShape& shape, const MpiSession& mpi,
                          const std::function<void(const std::string&)>& print_line) {
-  refuse(options, shape, mpi);
+  require_noise_steps(options, shape, mpi, "gondola bench scaling-model");
   auto config = options;
   config.parallel.overlap = Overlap::kOff;  // a step is its work and then its messages
   CollectiveProgress progress;
