@@ -4,6 +4,7 @@
 
 #include "configs/errors.hpp"
 #include "data/foreign_file.hpp"
+#include "data/hdf5_attributes.hpp"
 
 namespace gondola {
 namespace {

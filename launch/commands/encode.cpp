@@ -6,6 +6,7 @@
 
 #include "configs/errors.hpp"
 #include "data/atomic_file.hpp"
+#include "data/hdf5_attributes.hpp"
 #include "data/hdf5_handle.hpp"
 #include "data/images/png.hpp"
 #include "launch/commands/commands.hpp"

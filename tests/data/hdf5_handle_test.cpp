@@ -1,5 +1,6 @@
 #include "data/hdf5_handle.hpp"
 
+#include "data/hdf5_attributes.hpp"
 #include "tests/data/data_test.hpp"
 
 namespace gondola {

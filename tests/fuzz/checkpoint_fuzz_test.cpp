@@ -11,6 +11,7 @@
 #include <string>
 
 #include "configs/config_io.hpp"
+#include "data/hdf5_attributes.hpp"
 #include "data/hdf5_handle.hpp"
 #include "launch/trained_model.hpp"
 #include "tests/fuzz/hdf5_checksums.hpp"

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "data/hdf5_attributes.hpp"
 #include "data/hdf5_handle.hpp"
 
 namespace gondola {

@@ -15,6 +15,7 @@
 
 #include "configs/errors.hpp"
 #include "data/atomic_file.hpp"
+#include "data/hdf5_attributes.hpp"
 #include "data/hdf5_handle.hpp"
 
 namespace gondola {

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "data/hdf5_attributes.hpp"
 #include "data/hdf5_handle.hpp"
 
 namespace gondola {
