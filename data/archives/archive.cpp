@@ -3,6 +3,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -79,7 +80,27 @@ std::vector<std::uint8_t> read_whole_file(const std::string& path) {
   return bytes;
 }
 
-/// A file open in libarchive.
+/// While it lives, this thread's characters are UTF-8: libarchive converts the names of members to
+/// them, and in the C locale, which is the program's, any but ASCII ones come to nothing.
+class Utf8Characters {
+ public:
+  Utf8Characters() : utf8_(::newlocale(LC_CTYPE_MASK, "C.UTF-8", locale_t{})) {
+    if (utf8_ != locale_t{}) before_ = ::uselocale(utf8_);
+  }
+  ~Utf8Characters() {
+    if (utf8_ == locale_t{}) return;
+    ::uselocale(before_);
+    ::freelocale(utf8_);
+  }
+  Utf8Characters(const Utf8Characters&) = delete;
+  Utf8Characters& operator=(const Utf8Characters&) = delete;
+
+ private:
+  locale_t utf8_;
+  locale_t before_{};
+};
+
+/// A file open in libarchive. Made and destroyed on one thread, the last made first.
 class Reader {
  public:
   enum class Format { kArchive, kRaw };
@@ -109,6 +130,21 @@ class Reader {
     if (result == ARCHIVE_EOF) return nullptr;
     if (result != ARCHIVE_OK && result != ARCHIVE_WARN) refuse("");
     return entry;
+  }
+
+  /// The name of the entry that next() returned, or nothing where it is no regular file of
+  /// interest. @throws DataError where it has none that can be read
+  [[nodiscard]] std::optional<std::string> member_name(archive_entry* entry) const {
+    if (::archive_entry_filetype(entry) != AE_IFREG || ::archive_entry_hardlink(entry) != nullptr) {
+      return std::nullopt;
+    }
+    const char* name = ::archive_entry_pathname(entry);
+    if (name == nullptr) {
+      throw DataError(path_ +
+                      " holds a file whose name cannot be read; pack it again with names in UTF-8");
+    }
+    if (is_hidden(name)) return std::nullopt;
+    return without_dot(name);
   }
 
   /// The bytes of the entry that next() returned. @throws DataError beyond `most_bytes`
@@ -157,18 +193,9 @@ class Reader {
   }
 
   std::string path_;
+  Utf8Characters utf8_characters_;
   std::unique_ptr<archive, Close> archive_;
 };
-
-/// A member's name, or nothing where the entry is no regular file of interest.
-std::optional<std::string> member_name(archive_entry* entry) {
-  const char* name = ::archive_entry_pathname(entry);
-  if (name == nullptr || ::archive_entry_filetype(entry) != AE_IFREG ||
-      ::archive_entry_hardlink(entry) != nullptr || is_hidden(name)) {
-    return std::nullopt;
-  }
-  return without_dot(name);
-}
 
 /// A tar or zip.
 class PackedArchive final : public Archive {
@@ -179,10 +206,11 @@ class PackedArchive final : public Archive {
     std::int64_t kept_bytes = 0;
     bool keep = true;
     while (archive_entry* entry = reader.next()) {
-      const auto name = member_name(entry);
+      const auto name = reader.member_name(entry);
       keep = keep && reader.is_packed();
       if (!name) continue;
       stored.push_back(*name);
+      keep = keep && ::archive_entry_size(entry) <= kMostKeptBytes - kept_bytes;
       if (keep) {
         kept_.push_back(reader.read(*name, kMostMemberBytes, ::archive_entry_size(entry)));
         kept_bytes += static_cast<std::int64_t>(kept_.back().size());
@@ -225,7 +253,7 @@ class PackedArchive final : public Archive {
     Reader reader(path_, Reader::Format::kArchive);
     std::size_t stored = 0;
     while (archive_entry* entry = reader.next()) {
-      const auto name = member_name(entry);
+      const auto name = reader.member_name(entry);
       if (!name) continue;
       if (stored >= place_.size() || *name != names_[place_[stored]]) changed();
       const std::size_t member = place_[stored++];
