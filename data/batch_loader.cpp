@@ -92,6 +92,7 @@ BatchLoader::BatchLoader(const ImageSource& source, const LoaderOptions& options
   for (std::size_t i = 0; i < groups_.size(); ++i) {
     free_.push_back(i);
   }
+  started_.reserve(groups_.size());
   if (slice_.size() > 0 && windows_are_worth_fetching(source, options, order_)) {
     constexpr std::int64_t kPartBytes = std::int64_t{1} << 22;
     const auto on_node = options.rank % options.node_ranks;
@@ -144,7 +145,7 @@ Batch BatchLoader::next() {
   if (next_in_head_ == group_batches_) {  // the caller has done with the whole group
     next_in_head_ = 0;
     free_.push_back(started_.front());
-    started_.pop_front();
+    started_.erase(started_.begin());
     if (idle_readers_ > 0) {
       work_.notify_one();
     }
@@ -220,6 +221,7 @@ bool BatchLoader::may_claim() const {
 
 bool BatchLoader::may_fetch_ahead() const { return !paused_ && ahead_ && ahead_->has_due(); }
 
+/// Throws nothing, for readers call it too: what fails comes out of next(), for its batch.
 void BatchLoader::start_group() {
   started_.push_back(free_.back());
   free_.pop_back();
@@ -231,7 +233,11 @@ void BatchLoader::start_group() {
     group.errors[b] = nullptr;
     if (ahead_) {
       const std::int64_t first = next_to_start_.batch * options_.batch_size;
-      ahead_->begin(next_to_start_.epoch, first, first + options_.batch_size);
+      try {
+        ahead_->begin(next_to_start_.epoch, first, first + options_.batch_size);
+      } catch (...) {
+        group.errors[b] = std::current_exception();
+      }
     }
     next_to_start_ = after(next_to_start_);
   }
@@ -260,7 +266,10 @@ void BatchLoader::fetch_part(std::unique_lock<std::mutex>& lock) {
   ++reading_;
   wake_another_reader();
   lock.unlock();
-  source_.fetch(part.first, part.images);
+  try {
+    source_.fetch(part.first, part.images);
+  } catch (...) {  // what cannot be read, read() tells
+  }
   lock.lock();
   --reading_;
   if (waiting_ && paused_) {

@@ -2,7 +2,6 @@
 
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <exception>
 #include <functional>
 #include <mutex>
@@ -156,8 +155,8 @@ class BatchLoader {
   std::condition_variable work_;      ///< There may be something to read, or stop.
   std::condition_variable progress_;  ///< What next() or seek() waits for has come.
   std::vector<Group> groups_;
-  std::vector<std::size_t> free_;    ///< Groups not in use, the one freed last at the back.
-  std::deque<std::size_t> started_;  ///< Groups read, being read or handed out, in their order.
+  std::vector<std::size_t> free_;     ///< Groups not in use, the one freed last at the back.
+  std::vector<std::size_t> started_;  ///< Groups read, being read or handed out, in their order.
   Cursor next_to_start_;
   std::optional<FetchAhead> ahead_;  ///< Of an order whose windows are worth fetching.
   std::int64_t reading_ = 0;         ///< Pieces being read, or fetched, at this moment.

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <new>
 #include <set>
 #include <string>
 #include <vector>
@@ -100,7 +101,9 @@ TEST_F(PageCache, fetching_reads_what_is_there_and_passes_over_what_is_not) {
     ::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED);
     const auto first = fetch_into_page_cache(file, 77, kBytes - 77, may_map);
     if (first == FetchedBy::kNothing) GTEST_SKIP() << "this file system keeps what it should drop";
-    if (!may_map) EXPECT_EQ(first, FetchedBy::kReading);
+    if (!may_map) {
+      EXPECT_EQ(first, FetchedBy::kReading);
+    }
     EXPECT_EQ(fetch_into_page_cache(file, 77, kBytes - 77, may_map), FetchedBy::kNothing)
         << "it is in the page cache now";
     EXPECT_NO_THROW((void)fetch_into_page_cache(file, kBytes + (1 << 20), 1 << 20, may_map))
@@ -108,12 +111,19 @@ TEST_F(PageCache, fetching_reads_what_is_there_and_passes_over_what_is_not) {
   }
 }
 
+SourceInfo black(std::int64_t images, std::int64_t size) {
+  SourceInfo info;
+  info.name = "black";
+  info.images = images;
+  info.channels = 1;
+  info.height = info.width = size;
+  return info;
+}
+
 /// Black images that count what is fetched of them.
 class FetchedImages final : public ImageSource {
  public:
-  FetchedImages(std::int64_t images, std::int64_t size)
-      : ImageSource(
-            {.name = "black", .images = images, .channels = 1, .height = size, .width = size}) {}
+  FetchedImages(std::int64_t images, std::int64_t size) : ImageSource(black(images, size)) {}
 
   void read(std::span<const std::int64_t>, std::span<std::uint8_t> out) const override {
     std::ranges::fill(out, 0);
@@ -138,6 +148,39 @@ TEST(FetchAhead, windows_that_memory_cannot_hold_are_not_fetched) {
   };
   EXPECT_GE(fetched(10), 160) << "a window of 160 images";
   EXPECT_EQ(fetched(std::int64_t{1} << 24), 0) << "a window of 4 TiB";
+}
+
+/// Black images whose storage fetches nothing.
+class UnfetchableImages final : public ImageSource {
+ public:
+  UnfetchableImages() : ImageSource(black(3000, 4)) {}
+
+  void read(std::span<const std::int64_t>, std::span<std::uint8_t> out) const override {
+    std::ranges::fill(out, 0);
+  }
+  void fetch(std::int64_t, std::int64_t) const override {
+    ++tries_;
+    throw std::bad_alloc();
+  }
+
+  [[nodiscard]] std::int64_t tries() const { return tries_; }
+
+ private:
+  mutable std::atomic<std::int64_t> tries_ = 0;
+};
+
+TEST(FetchAhead, what_cannot_be_fetched_is_read_all_the_same) {
+  for (const std::int64_t readers : {0, 2}) {
+    const UnfetchableImages source;
+    BatchLoader loader(source, {.shuffle = Shuffle::kBlocks,
+                                .block_images = 50,
+                                .batch_size = 10,
+                                .reader_threads = readers});
+    for (int i = 0; i < 300; ++i) EXPECT_EQ(loader.next().images, 10);
+    EXPECT_GT(source.tries(), 0);
+    loader.seek({1, 2});
+    EXPECT_EQ(loader.next().cursor, (Cursor{1, 2}));
+  }
 }
 
 TEST_F(PageCache, blocks_of_a_file_cut_before_they_are_fetched_are_a_sentence) {
