@@ -149,20 +149,18 @@ void ShardBuilder::add_shard(const std::string& path, std::unique_ptr<DatasetFil
   shard.images = split.images;
   shard.offset_bytes = split.offset_bytes;
   info_.images += split.images;
-  if (split.contiguous) {
-    shard.file = FileDescriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!shard.file) {
-      throw IoError("cannot open " + path + ": " + std::strerror(errno) +
-                    (errno == EMFILE ? "; raise `ulimit -n` or merge shards" : ""));
-    }
+  shard.file = FileDescriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!shard.file) {
+    throw IoError("cannot open " + path + ": " + std::strerror(errno) +
+                  (errno == EMFILE ? "; raise `ulimit -n` or merge shards" : ""));
   }
+  shard.watch = std::make_unique<FileWatch>(path, shard.file, status);
   if (!split.contiguous || !raw_bytes_agree(*dataset, split_, shard.file)) {
     require_safe_hdf5(path);
     note_slow(*dataset);
-    shard.file.close();
+    shard.watched = std::exchange(shard.file, FileDescriptor());
     shard.hdf5 = std::move(dataset);
   } else {
-    shard.watch = std::make_unique<FileWatch>(path, shard.file, status);
     shard.mapping = MappedFile(shard.file, shard.offset_bytes, shard.images * split.image_bytes());
   }
   shards.push_back(std::move(shard));

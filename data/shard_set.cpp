@@ -75,15 +75,16 @@ std::size_t ShardSet::shard_of(std::int64_t id) const {
 
 void ShardSet::read_run(const Shard& shard, std::int64_t first, std::int64_t count,
                         std::span<std::uint8_t> out) const {
+  constexpr std::int64_t kEveryMilliseconds = 500;  // on a network it is not free
   if (shard.file) {
     const std::int64_t offset = shard.offset_bytes + first * image_bytes();
     read_fully(shard.file.get(), shard.path, offset, out);
-    constexpr std::int64_t kEveryMilliseconds = 500;  // on a network it is not free
     shard.watch->check(shard.file, offset + count * image_bytes(), kEveryMilliseconds);
     return;
   }
   const std::lock_guard lock(hdf5_mutex_);
   shard.hdf5->read_images(split_, first, count, out);
+  shard.watch->check(shard.watched, /*end_byte=*/0, kEveryMilliseconds);
 }
 
 void ShardSet::read_by_pread(std::span<const std::int64_t> ids, std::span<std::uint8_t> out) const {

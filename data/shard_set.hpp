@@ -31,11 +31,12 @@ class ShardSet final : public ImageSource {
     std::string path;
     std::int64_t first_id = 0, images = 0;
     std::int64_t offset_bytes = 0;
-    bool remote = false;  ///< On a file system that other machines serve.
-    FileDescriptor file;  ///< Open where images are read past HDF5 ...
-    MappedFile mapping;   ///< Of the images, where `file` is open and can be mapped.
-    std::unique_ptr<FileWatch> watch;
+    bool remote = false;                ///< On a file system that other machines serve.
+    FileDescriptor file;                ///< Open where images are read past HDF5 ...
+    MappedFile mapping;                 ///< Of the images, where `file` is open and can be mapped.
     std::unique_ptr<DatasetFile> hdf5;  ///< ... and this where they are read through it.
+    FileDescriptor watched;             ///< The file that `hdf5` reads; for the watch only.
+    std::unique_ptr<FileWatch> watch;
   };
 
   /// @throws MissingInputError, IoError, DataError

@@ -295,6 +295,14 @@ TEST_F(ImageSources, a_file_written_to_while_it_is_read_is_a_sentence) {
   }
 }
 
+TEST_F(ImageSources, a_packed_file_written_to_while_it_is_read_is_a_sentence) {
+  const auto path = make_foreign("packed.h5", {10, 2, 3, 4}, H5T_NATIVE_UINT8, /*packed=*/true);
+  const auto source = open_source(path, Split::kTrain, CacheKind::kNone);
+  std::filesystem::last_write_time(path, std::filesystem::file_time_type::clock::now());
+  EXPECT_THAT(complaint<DataError>([&] { (void)read_ids(*source, {7}); }),
+              AllOf(HasSubstr("packed.h5"), HasSubstr("written to after it was opened")));
+}
+
 TEST_F(ImageSources, threads_may_read_at_once) {
   const auto packed = make_foreign("packed.h5", {50, 2, 3, 4}, H5T_NATIVE_UINT8, true);
   for (const std::string& path : {make_dataset("a.h5", 50), packed}) {
