@@ -174,6 +174,11 @@ class IdxSource final : public ImportSource {
                       std::to_string(kMostImageBytes) +
                       " that an image may have; check which file it is");
     }
+    if (shape.front() > kMostImages) {
+      throw DataError(images.path() + " announces " + std::to_string(shape.front()) +
+                      " images, more than the " + std::to_string(kMostImages) +
+                      " that a split may have; check which file it is");
+    }
     shapes_[static_cast<std::size_t>(split)] = {.channels = shape.size() == 4 ? shape[1] : 1,
                                                 .height = shape[shape.size() - 2],
                                                 .width = shape[shape.size() - 1]};

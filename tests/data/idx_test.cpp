@@ -182,6 +182,15 @@ TEST_F(IdxImports, an_image_beyond_any_use_is_refused_before_memory_is_taken) {
               AllOf(HasSubstr("announces images of 268451840 bytes"), HasSubstr("268435456")));
 }
 
+TEST_F(IdxImports, more_images_than_a_split_may_have_are_refused) {
+  std::string packed_well = idx({kMostImages + 1, 1, 1}, {});
+  std::minstd_rand random;
+  for (int i = 0; i < 300000; ++i) packed_well += static_cast<char>(random() >> 16);
+  write_packed("train-images.gz", packed_well);
+  EXPECT_THAT(refusal<DataError>({"train-images.gz"}),
+              AllOf(HasSubstr("announces 268435457 images"), HasSubstr("268435456")));
+}
+
 TEST_F(IdxImports, parts_that_do_not_belong_together_are_refused) {
   write_published();
   write_bytes("train-labels", idx({4}, {1, 2, 3, 4}));
