@@ -1,6 +1,7 @@
 #include "data/helper_process.hpp"
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -9,12 +10,13 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <new>
 #include <utility>
 
 namespace gondola {
 namespace {
 
-enum class Reply : char { kAnswer, kError };
+enum class Reply : char { kAnswer, kError, kNoMemory };
 
 [[noreturn]] void throw_error(ExitCode code, const std::string& sentence) {
   switch (code) {
@@ -40,7 +42,12 @@ enum class Reply : char { kAnswer, kError };
       link.put_list(std::string(error.what()));
     } catch (const ProcessLink::Closed&) {
     }
-  } catch (...) {  // the other side is gone, or there is no memory: it sees that the link ends
+  } catch (const std::bad_alloc&) {
+    try {
+      link.put(Reply::kNoMemory);
+    } catch (...) {
+    }
+  } catch (...) {  // the other side is gone, or sees that the link ends
   }
   ::_exit(0);
 }
@@ -88,12 +95,15 @@ HelperProcess::HelperProcess(const std::function<void(ProcessLink&)>& work, doub
                   std::strerror(errno) + "; check the limits on open files");
   }
   FileDescriptor here(ends[0]), there(ends[1]);
+  const pid_t owner = ::getpid();
   process_ = ::fork();
   if (process_ < 0) {
     throw IoError(std::string("cannot start a helper process: ") + std::strerror(errno) +
                   "; check the limits on processes and memory");
   }
   if (process_ == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != owner) ::_exit(0);  // it ended before that was asked for
     here.close();
     ProcessLink link(std::move(there));
     live(link, work);
@@ -135,11 +145,18 @@ void HelperProcess::answer(const std::string& name, const std::function<void(Pro
       take(link_);
       return;
     }
+    if (reply == Reply::kNoMemory) {
+      refuse("there is not enough memory for what it holds; free some, or check which file it is");
+    }
     if (reply != Reply::kError) throw ProcessLink::Nonsense();
     const auto code = link_.get<ExitCode>();
     throw_error(code, link_.get_list<std::string>());
   } catch (const ProcessLink::Closed&) {
     const int status = process_ > 0 ? wait() : 0;
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) {
+      refuse("the process that reads it was killed (signal " + std::to_string(SIGKILL) +
+             "), perhaps for want of memory; free some, or check which file it is");
+    }
     refuse("the library that reads it crashed on it" +
            (WIFSIGNALED(status) ? " (signal " + std::to_string(WTERMSIG(status)) + ")" : "") +
            kCure);

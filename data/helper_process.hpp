@@ -70,8 +70,8 @@ class ProcessLink {
 
 /// A copy of this process (fork) that does what may crash, and answers over a link. An Error that
 /// the work throws there is thrown here by answer(). REQUIRES, where it is made, that no other
-/// thread is inside a library that the work uses. It ends with this object, or when this process
-/// ends.
+/// thread is inside a library that the work uses, and that the thread that makes it outlives it. It
+/// ends with this object, or when this process or that thread ends.
 class HelperProcess {
  public:
   static constexpr double kLimitSeconds = 300;
@@ -90,8 +90,8 @@ class HelperProcess {
 
   /// Sends a request with `ask`, then takes the answer with `take`.
   /// @param name what the helper reads, for messages
-  /// @throws the helper's Error; DataError where it crashed, is silent for too long, or answers
-  /// nonsense
+  /// @throws the helper's Error; DataError where it crashed, was killed, has too little memory, is
+  /// silent for too long, or answers nonsense
   void answer(const std::string& name, const std::function<void(ProcessLink&)>& ask,
               const std::function<void(ProcessLink&)>& take);
 
