@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 
@@ -26,6 +27,14 @@ const char* cure_of(int error) {
                 cure_of(error));
 }
 
+/// Renames a file to a name that no file has. Returns 0 or the error.
+int rename_to_new(const std::filesystem::path& from, const std::filesystem::path& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return errno;
+  if (std::filesystem::exists(to)) return EEXIST;  // not every file system can do both at once
+  return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
+}
+
 /// Flushes a file or folder; folders of some network file systems know no fsync, which is no fault.
 void flush(const std::filesystem::path& path, int open_flags) {
   const FileDescriptor file(::open(path.c_str(), open_flags | O_CLOEXEC));
@@ -42,13 +51,20 @@ void flush(const std::filesystem::path& path, int open_flags) {
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
   temporary_ = path_;
   temporary_ += kPartial + std::to_string(::getpid());
-  lock_ =
-      FileDescriptor(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  lock_ = FileDescriptor(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
   if (!lock_) {
     fail("create", path_, errno);
   }
   // Some network file systems know no locks; there nothing is told to be abandoned either.
-  (void)::flock(lock_.get(), LOCK_EX | LOCK_NB);
+  if (::flock(lock_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    throw IoError("another process is writing " + path_.string() + " (as " + temporary_.string() +
+                  "); wait for it or write elsewhere");
+  }
+  if (::ftruncate(lock_.get(), 0) != 0) {
+    const int error = errno;
+    ::unlink(temporary_.c_str());
+    fail("create", path_, error);
+  }
 }
 
 AtomicFile::~AtomicFile() {
@@ -57,10 +73,18 @@ AtomicFile::~AtomicFile() {
   }
 }
 
-void AtomicFile::commit() {
+void AtomicFile::commit(Existing existing) {
   flush(temporary_, O_RDONLY);
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
-    fail("rename the finished file to", path_, errno);
+  if (existing == Existing::kReplace) {
+    if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
+      fail("rename the finished file to", path_, errno);
+    }
+  } else if (const int error = rename_to_new(temporary_, path_); error == EEXIST) {
+    throw ConfigError(path_.string() +
+                      " was made by another process meanwhile and is not overwritten; remove it "
+                      "or choose another name");
+  } else if (error != 0) {
+    fail("rename the finished file to", path_, error);
   }
   committed_ = true;
   const auto folder = path_.parent_path();

@@ -14,7 +14,10 @@ namespace gondola {
 /// killed a `<name>.partial-<pid>` may stay behind, never a half file under the final name.
 class AtomicFile {
  public:
-  /// Makes the temporary, empty. @throws IoError
+  /// What commit() does where there is a file of the final name.
+  enum class Existing { kReplace, kRefuse };
+
+  /// Makes the temporary, empty. @throws IoError, also where another process writes it
   explicit AtomicFile(std::filesystem::path path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
@@ -23,8 +26,8 @@ class AtomicFile {
   [[nodiscard]] const std::filesystem::path& temporary() const { return temporary_; }
 
   /// Flushes the temporary to disk, renames it to the final name and flushes the folder.
-  /// @throws IoError
-  void commit();
+  /// @throws IoError; ConfigError where there is such a file and it shall not be replaced
+  void commit(Existing existing = Existing::kReplace);
 
  private:
   std::filesystem::path path_;

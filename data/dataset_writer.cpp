@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "configs/errors.hpp"
+#include "data/hdf5_attributes.hpp"
 #include "data/image_blocks.hpp"
 
 namespace gondola {
@@ -194,7 +195,7 @@ void DatasetWriter::commit(std::span<const SourceFile> sources,
     throw IoError("cannot write " + path_ + ": " + std::strerror(errno));
   }
   write_small_parts(sources);
-  target_.commit();
+  target_.commit(AtomicFile::Existing::kRefuse);
 }
 
 void DatasetWriter::sum_up(SplitState& parts, std::span<const std::uint8_t> images) {

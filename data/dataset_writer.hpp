@@ -41,7 +41,8 @@ class DatasetWriter {
 
   /// Finishes the file: reads the images back for their checksums, and writes the small parts. The
   /// labels are those of the splits for which the plan has them, [N] each.
-  /// @throws DataError (fewer images than planned, labels that do not fit), IoError
+  /// @throws DataError (fewer images than planned, labels that do not fit), ConfigError (a file of
+  /// this name has appeared), IoError
   void commit(std::span<const SourceFile> sources, std::vector<std::int64_t> train_labels,
               std::vector<std::int64_t> test_labels);
 

@@ -1,11 +1,39 @@
 #include "data/dataset_file.hpp"
 
+#include <sys/file.h>
+
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <thread>
 
+#include "data/hdf5_attributes.hpp"
 #include "tests/data/data_test.hpp"
+
+namespace {
+
+/// The errors of a file system that lacks these; 0: they work.
+int failing_flock = 0, failing_renameat2 = 0;
+
+}  // namespace
+
+/// Stand before flock and renameat2 (the linker's --wrap).
+/// NOLINTBEGIN(bugprone-reserved-identifier, readability-identifier-naming)
+extern "C" int __real_flock(int file, int operation);
+extern "C" int __wrap_flock(int file, int operation) {
+  errno = failing_flock;
+  return failing_flock != 0 ? -1 : __real_flock(file, operation);
+}
+extern "C" int __real_renameat2(int from_folder, const char* from, int to_folder, const char* to,
+                                unsigned flags);
+extern "C" int __wrap_renameat2(int from_folder, const char* from, int to_folder, const char* to,
+                                unsigned flags) {
+  errno = failing_renameat2;
+  return failing_renameat2 != 0 ? -1 : __real_renameat2(from_folder, from, to_folder, to, flags);
+}
+/// NOLINTEND(bugprone-reserved-identifier, readability-identifier-naming)
 
 namespace gondola {
 namespace {
@@ -112,6 +140,48 @@ TEST_F(DatasetFiles, what_a_killed_process_left_is_removed_and_what_a_living_one
                              {.channels = 1, .height = 2, .width = 2, .train_images = 2});
   remove_abandoned(in_folder("a.h5"));
   EXPECT_THAT(listing(), ElementsAre("a.h5.partial-" + std::to_string(::getpid())));
+}
+
+TEST_F(DatasetFiles, a_file_that_appears_meanwhile_is_not_replaced) {
+  for (const int rename_error : {0, EINVAL, ENOSYS}) {
+    failing_renameat2 = rename_error;
+    {
+      DatasetWriter writer(in_folder("a.h5"),
+                           {.channels = 1, .height = 2, .width = 2, .train_images = 1});
+      writer.write(Split::kTrain, 0, test_images(0, 1, 4));
+      write_bytes("a.h5", "a letter");
+      EXPECT_THAT(complaint<ConfigError>([&] { writer.commit({}, {}, {}); }),
+                  AllOf(HasSubstr("a.h5"), HasSubstr("not overwritten")));
+    }
+    EXPECT_TRUE(read_bytes(in_folder("a.h5")) == "a letter");
+    EXPECT_THAT(listing(), ElementsAre("a.h5"));
+    write_file_atomically(in_folder("a.h5"), std::vector<std::uint8_t>{'b'});
+    EXPECT_EQ(read_bytes(in_folder("a.h5")), "b") << "where replacing is meant";
+    std::filesystem::remove(in_folder("a.h5"));
+    EXPECT_EQ(DatasetFile(make_dataset("b.h5", 2)).split(Split::kTrain)->images, 2);
+    std::filesystem::remove(in_folder("b.h5"));
+  }
+  failing_renameat2 = 0;
+}
+
+TEST_F(DatasetFiles, two_writers_of_one_file_do_not_disturb_each_other) {
+  AtomicFile first(in_folder("a"));
+  std::ofstream(first.temporary()) << "whole";
+  EXPECT_THAT(complaint<IoError>([&] { const AtomicFile second(in_folder("a")); }),
+              AllOf(HasSubstr("another process is writing"), HasSubstr(in_folder("a"))));
+  first.commit();
+  EXPECT_EQ(read_bytes(in_folder("a")), "whole");
+}
+
+TEST_F(DatasetFiles, file_systems_without_locks_are_written_to) {
+  for (const int error : {ENOLCK, EOPNOTSUPP}) {
+    failing_flock = error;
+    write_bytes("a.partial-" + std::to_string(::getpid()), "left by a process of the same number");
+    write_file_atomically(in_folder("a"), std::vector<std::uint8_t>{'a'});
+    failing_flock = 0;
+    EXPECT_EQ(read_bytes(in_folder("a")), "a");
+    EXPECT_THAT(listing(), ElementsAre("a"));
+  }
 }
 
 TEST_F(DatasetFiles, the_folder_of_a_new_file_is_made) {
