@@ -1,5 +1,6 @@
 #include "data/importers/import_job.hpp"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -410,10 +411,28 @@ class Job {
   ImportReport report_;
 };
 
+/// Where the input is in another order than the files to be made, all are open at once.
+void raise_limit_on_open_files() {
+  struct ::rlimit limit {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);  // else what was allowed may do
+}
+
 }  // namespace
 
 ImportReport run_import(ImportSource& source, const ImportOptions& options) {
-  return Job(source, options).run();
+  raise_limit_on_open_files();
+  try {
+    return Job(source, options).run();
+  } catch (const IoError& error) {
+    const std::string sentence = error.what();
+    if (sentence.find(std::strerror(EMFILE)) == std::string::npos) throw;
+    throw IoError(sentence + "; raise `ulimit -n`" +
+                  (options.plan.shard_images > 0
+                       ? ", or make fewer files at once with a larger --shard-images"
+                       : ""));
+  }
 }
 
 }  // namespace gondola

@@ -1,6 +1,8 @@
 #include <archive.h>
 #include <archive_entry.h>
+#include <locale.h>
 #include <png.h>
+#include <sys/resource.h>
 
 #include <cstdlib>
 #include <set>
@@ -8,6 +10,7 @@
 
 #include "data/archives/archive.hpp"
 #include "data/checksum.hpp"
+#include "data/helper_process.hpp"
 #include "data/images/png.hpp"
 #include "data/importers/image_pipeline.hpp"
 #include "data/importers/import_job.hpp"
@@ -110,6 +113,74 @@ TEST_F(Imports, a_folder_a_tar_and_a_zip_of_the_same_pictures_give_the_same_imag
   }
 }
 
+/// write_archive() with names flagged as UTF-8, as most programs pack them.
+void write_utf8_archive(const std::string& path,
+                        const std::vector<std::pair<std::string, std::string>>& files) {
+  const locale_t utf8 = ::newlocale(LC_CTYPE_MASK, "C.UTF-8", locale_t{});
+  const locale_t before = ::uselocale(utf8);
+  write_archive(path, files);
+  ::uselocale(before);
+  ::freelocale(utf8);
+}
+
+TEST_F(Imports, members_with_names_beyond_ascii_are_read) {
+  write_pictures("p", 3);
+  const auto bytes = [&](int i) {
+    return read_bytes(in_folder("p/img" + std::to_string(i) + ".png"));
+  };
+  for (const std::string name : {"p.zip", "p.tar", "p.tar.gz"}) {
+    write_utf8_archive(
+        in_folder(name),
+        {{"Bonn/a.png", bytes(0)}, {"K\u00f6ln/\u00e9.png", bytes(1)}, {"\u00e9.png", bytes(2)}});
+    const auto archive = Archive::open(in_folder(name));
+    EXPECT_THAT(archive->names(), ElementsAre("Bonn/a.png", "K\u00f6ln/\u00e9.png", "\u00e9.png"));
+    import_from("images", {name}, {.output = in_folder(name + ".h5")});
+    EXPECT_EQ(images_of(name + ".h5"), test_images(0, 3, 30)) << name;
+  }
+}
+
+TEST_F(Imports, members_whose_names_cannot_be_read_are_not_passed_over) {
+  write_pictures("p", 1);
+  const auto picture = read_bytes(in_folder("p/img0.png"));
+  write_utf8_archive(in_folder("p.zip"), {{"a.png", picture}, {"\u00e9.png", picture}});
+  auto packed = read_bytes(in_folder("p.zip"));
+  for (std::size_t at = 0; (at = packed.find("\u00e9.png", at)) != packed.npos;) {
+    packed.replace(at, 2, "\xff\xfe");
+  }
+  write_bytes("p.zip", packed);
+  EXPECT_THAT(complaint<DataError>([&] { import_from("images", {"p.zip"}); }),
+              AllOf(HasSubstr("p.zip"), HasSubstr("name cannot be read")));
+}
+
+TEST_F(Imports, a_large_member_of_a_packed_tar_that_no_one_wants_does_no_harm) {
+  write_pictures("p", 1);
+  constexpr std::int64_t kBlock = 1 << 20, kBlocks = 3 << 10;
+  const std::string path = in_folder("p.tar.gz"), picture = read_bytes(in_folder("p/img0.png"));
+  archive* out = ::archive_write_new();
+  ::archive_write_set_format_filter_by_ext(out, path.c_str());
+  ASSERT_EQ(::archive_write_open_filename(out, path.c_str()), ARCHIVE_OK);
+  archive_entry* entry = ::archive_entry_new();
+  ::archive_entry_set_filetype(entry, AE_IFREG);
+  ::archive_entry_set_perm(entry, 0644);
+  ::archive_entry_set_pathname(entry, "img0.png");
+  ::archive_entry_set_size(entry, static_cast<la_int64_t>(picture.size()));
+  ::archive_write_header(out, entry);
+  ::archive_write_data(out, picture.data(), picture.size());
+  ::archive_entry_set_pathname(entry, "film.mp4");  // 3 GiB, of which the last MiB is stored
+  ::archive_entry_set_size(entry, kBlocks * kBlock);
+  ::archive_entry_sparse_add_entry(entry, (kBlocks - 1) * kBlock, kBlock);
+  ::archive_write_header(out, entry);
+  const std::string zeros(kBlock, '\0');
+  for (std::int64_t i = 0; i < kBlocks; ++i) ::archive_write_data(out, zeros.data(), zeros.size());
+  ::archive_entry_free(entry);
+  ::archive_write_close(out);
+  ::archive_write_free(out);
+  ASSERT_LT(std::filesystem::file_size(path), std::uintmax_t{1} << 20);
+
+  import_from("images", {"p.tar.gz"});
+  EXPECT_EQ(images_of("out.h5"), test_images(0, 1, 30));
+}
+
 TEST_F(Imports, folders_are_classes_where_there_are_several) {
   write_picture(in_folder("p/dog/1.png"), 0, 2, 2);
   write_picture(in_folder("p/dog/2.png"), 1, 2, 2);
@@ -171,6 +242,51 @@ TEST_F(Imports, shards_hold_the_images_of_one_file) {
     for (std::size_t i = 0; i < 30; ++i) {
       EXPECT_NEAR(shards->mean_image()[i], mean->mean_image()[i], 1e-15);
     }
+  }
+}
+
+class ManyShards : public Imports {
+ protected:
+  /// What an import says of 30 shards, all open at once, in a process with these limits on files.
+  [[nodiscard]] std::string import_within(rlim_t soft, rlim_t hard) const {
+    write_pictures("p", 60);
+    std::vector<std::pair<std::string, std::string>> files;
+    for (const int first : {0, 1}) {
+      for (int i = first; i < 60; i += 2) {
+        const std::string name = "img" + std::to_string(i) + ".png";
+        files.emplace_back(name, read_bytes(in_folder("p/" + name)));
+      }
+    }
+    write_archive(in_folder("p.tar"), files);
+    HelperProcess helper([&](ProcessLink& link) {
+      const struct ::rlimit limit { soft, hard };
+      ::setrlimit(RLIMIT_NOFILE, &limit);
+      const auto sentence = complaint<IoError>([&] {
+        import_from("images", {"p.tar"},
+                    {.output = in_folder("s/s.h5"), .plan = {.shard_images = 2}});
+      });
+      HelperProcess::begin_answer(link);
+      link.put_list(sentence);
+    });
+    std::string sentence;
+    helper.answer(
+        "an import", [](ProcessLink&) {},
+        [&](ProcessLink& link) { sentence = link.get_list<std::string>(); });
+    return sentence;
+  }
+};
+
+TEST_F(ManyShards, may_be_open_as_far_as_the_system_allows) {
+  EXPECT_EQ(import_within(40, 1000), "no error");
+  const auto shards = open_source(in_folder("s/s-*.h5"), Split::kTrain, CacheKind::kNone);
+  EXPECT_EQ(read_ids(*shards, first_ids(60)), test_images(0, 60, 30));
+}
+
+TEST_F(ManyShards, beyond_that_the_cure_is_named) {
+  for (const rlim_t hard : {40, 41}) {  // met by one or the other of a writer's two files
+    EXPECT_THAT(import_within(40, hard),
+                AllOf(HasSubstr("Too many open files"), HasSubstr("ulimit -n"),
+                      HasSubstr("--shard-images")));
   }
 }
 
