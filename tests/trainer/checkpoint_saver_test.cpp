@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <mpi.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -175,6 +176,29 @@ TEST_F(CheckpointSaverTest, old_ones_are_removed_behind_the_new_one) {
   if (comm.rank() == 0) {
     EXPECT_THAT(names(), ElementsAre("step-00000004", "step-00000003"));
   }
+}
+
+TEST_F(CheckpointSaverTest, an_old_one_that_cannot_be_removed_is_told_and_the_new_one_counts) {
+  config.checkpoint.keep = 1;
+  save(1);
+  save(2);
+  saver.finish();
+  const auto held = folder / "step-00000002" / "held";
+  std::int64_t mounted = 0;
+  if (comm.rank() == 0) {
+    fs::create_directory(held);
+    mounted = ::mount("none", held.c_str(), "tmpfs", 0, nullptr) == 0 ? 1 : 0;
+  }
+  auto agreed = torch::tensor({mounted});
+  comm.broadcast(agreed, 0);
+  if (agreed.item<std::int64_t>() == 0) GTEST_SKIP() << "a folder is held by mounting on it";
+  save(3);
+  EXPECT_NO_THROW(saver.finish());
+  if (comm.rank() != 0) return;
+  ::umount(held.c_str());
+  EXPECT_THAT(heard.written, ElementsAre(1, 2, 3));
+  EXPECT_THAT(heard.failed, IsEmpty());
+  EXPECT_THAT(warnings, ElementsAre(HasSubstr("cannot remove old checkpoint")));
 }
 
 TEST_F(CheckpointSaverTest, the_last_one_and_all_where_threads_are_off_are_complete_at_once) {

@@ -105,14 +105,18 @@ void remove_old_checkpoints(const fs::path& newest, std::int64_t keep) {
     return step_of(path) > step_of(newest) || !fs::exists(path / "COMPLETE", error);
   });
   const auto best = fs::read_symlink(folder / "best", error);
+  std::string left_over;
   for (std::size_t i = static_cast<std::size_t>(std::max<std::int64_t>(keep, 1)); i < all.size();
        ++i) {
     if (all[i].filename() == best) continue;
     fs::remove(all[i] / "COMPLETE", error);
     fs::remove_all(all[i], error);
-    if (error)
-      throw IoError("cannot remove old checkpoint '" + all[i].string() + "': " + error.message());
+    if (error && left_over.empty()) {
+      left_over = "cannot remove old checkpoint '" + all[i].string() + "': " + error.message() +
+                  "; remove it by hand";
+    }
   }
+  if (!left_over.empty()) throw IoError(left_over);
 }
 
 void remove_unfinished(const fs::path& folder) {

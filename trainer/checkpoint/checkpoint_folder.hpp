@@ -37,7 +37,7 @@ void set_later_aside(const std::filesystem::path& folder, std::int64_t step);
 
 /// Of the checkpoint just written and the complete ones of earlier steps beside it, removes all but
 /// the `keep` newest and the best. A checkpoint loses its mark first, so that one that is half
-/// removed is never taken for complete. @throws IoError
+/// removed is never taken for complete. @throws IoError where one is left, when the others are gone
 void remove_old_checkpoints(const std::filesystem::path& newest, std::int64_t keep);
 
 /// Removes what a kill in mid-write left. REQUIRES that no other process writes there.

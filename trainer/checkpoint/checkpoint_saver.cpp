@@ -55,11 +55,14 @@ void CheckpointSaver::save(When when) {
 }
 
 /// In the writer's thread, or with the training thread waiting.
-void CheckpointSaver::write(const StateSnapshot& snapshot) const {
+void CheckpointSaver::write(const StateSnapshot& snapshot) {
   const auto path = write_checkpoint(run_.checkpoint_folder, snapshot, run_.origin);
-  // In this order a failure leaves the best as it was.
-  remove_old_checkpoints(path, run_.config.checkpoint.keep);
   if (snapshot.progress.best_step == snapshot.progress.step) mark_best(path);
+  try {
+    remove_old_checkpoints(path, run_.config.checkpoint.keep);
+  } catch (const IoError& error) {  // the new one is there all the same
+    left_over_ = error.what();
+  }
 }
 
 void CheckpointSaver::finish() {
@@ -102,6 +105,7 @@ void CheckpointSaver::heed(CheckpointNews agreed) {
       for (auto* observer : run_.observers) {
         observer->on_checkpoint({.step = step, .seconds = outcome_->seconds});
       }
+      if (!left_over_.empty()) run_.warn(std::exchange(left_over_, ""));
     }
   }
   outcome_.reset();

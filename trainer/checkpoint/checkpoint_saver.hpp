@@ -47,12 +47,13 @@ class CheckpointSaver {
   void heed(CheckpointNews agreed);
 
  private:
-  void write(const StateSnapshot& snapshot) const;
+  void write(const StateSnapshot& snapshot);
   void note_failure(std::int64_t step);
 
   const TrainingRun& run_;
   StateSnapshot snapshot_;               ///< On rank 0; the thread reads it.
   std::optional<WriteOutcome> outcome_;  ///< On rank 0: not told yet.
+  std::string left_over_;  ///< Why an old checkpoint is still there; set before the outcome is.
 
   // The same on all ranks.
   std::optional<std::int64_t> saving_;  ///< Step whose checkpoint is being written.
