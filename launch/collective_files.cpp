@@ -61,14 +61,16 @@ Latest read_latest(const fs::path& path) {
   }
 }
 
+bool is_of_a_rank(const fs::path& path) {
+  const auto name = path.filename().string();
+  return name.starts_with("collectives-rank-") && name.ends_with(".json");
+}
+
 std::vector<Latest> read_all(const fs::path& run_folder) {
   std::vector<Latest> ranks;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(run_folder / "logs", error)) {
-    const auto name = entry.path().filename().string();
-    if (name.starts_with("collectives-rank-") && name.ends_with(".json")) {
-      ranks.push_back(read_latest(entry.path()));
-    }
+    if (is_of_a_rank(entry.path())) ranks.push_back(read_latest(entry.path()));
   }
   if (ranks.empty()) {
     throw MissingInputError("run folder '" + run_folder.string() +
@@ -99,8 +101,10 @@ void write_collectives(const fs::path& run_folder, int rank, int size, const Col
         {"rank", rank}, {"size", size}, {"silent", silent}, {"collectives", std::move(records)}};
     const auto path = file_of(run_folder, rank);
     const auto whole = fs::path(path.string() + ".new");
-    std::ofstream(whole) << document.dump(1) << "\n";
-    fs::rename(whole, path);
+    std::ofstream file(whole);
+    file << document.dump(1) << "\n";
+    file.close();
+    if (file) fs::rename(whole, path);
   } catch (...) {  // NOLINT(bugprone-empty-catch): the run is ending with another error
   }
 }
@@ -157,12 +161,18 @@ std::string collective_verdict(const fs::path& run_folder) {
   return sentence;
 }
 
+void remove_collectives(const fs::path& run_folder) noexcept {
+  std::error_code error;
+  for (fs::directory_iterator entry(run_folder / "logs", error);
+       !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    std::error_code ignored;
+    if (is_of_a_rank(entry->path())) fs::remove(entry->path(), ignored);
+  }
+}
+
 CollectivesOnError::CollectivesOnError(fs::path run_folder, int rank, int size,
                                        const CollectiveLog& log)
-    : run_folder_(std::move(run_folder)), rank_(rank), size_(size), log_(log) {
-  std::error_code ignored;
-  fs::remove(file_of(run_folder_, rank_), ignored);
-}
+    : run_folder_(std::move(run_folder)), rank_(rank), size_(size), log_(log) {}
 
 CollectivesOnError::~CollectivesOnError() {
   if (std::uncaught_exceptions() > exceptions_) write_collectives(run_folder_, rank_, size_, log_);

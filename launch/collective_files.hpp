@@ -21,8 +21,11 @@ void write_collectives(const std::filesystem::path& run_folder, int rank, int si
 /// @throws MissingInputError where there are none; DataError where one is damaged
 [[nodiscard]] std::string collective_verdict(const std::filesystem::path& run_folder);
 
-/// Writes the collectives of a rank that is leaving its scope by an exception; what an earlier run
-/// of the folder left is removed at the start.
+/// Removes what the ranks of an earlier start left there: with fewer ranks now some of it would
+/// outlast the run and be taken for its own.
+void remove_collectives(const std::filesystem::path& run_folder) noexcept;
+
+/// Writes the collectives of a rank that is leaving its scope by an exception.
 class CollectivesOnError {
  public:
   CollectivesOnError(std::filesystem::path run_folder, int rank, int size,

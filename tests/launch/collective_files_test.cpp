@@ -118,8 +118,18 @@ TEST_F(CollectiveFiles, an_error_leaves_a_list_and_a_good_end_none) {
   } catch (const DataError&) {
   }
   EXPECT_TRUE(fs::exists(file));
-  { const CollectivesOnError guard(folder, 1, 2, log); }
-  EXPECT_FALSE(fs::exists(file)) << "that of an earlier run";
+}
+
+TEST_F(CollectiveFiles, those_of_an_earlier_start_are_removed_and_nothing_else) {
+  const auto logs = folder / "logs";
+  for (const char* name : {"collectives-rank-0.json", "collectives-rank-12.json", "rank-0.log"}) {
+    std::ofstream(logs / name) << "{";
+  }
+  remove_collectives(folder);
+  EXPECT_FALSE(fs::exists(logs / "collectives-rank-0.json"));
+  EXPECT_FALSE(fs::exists(logs / "collectives-rank-12.json"));
+  EXPECT_TRUE(fs::exists(logs / "rank-0.log"));
+  remove_collectives(folder / "no run");
 }
 
 }  // namespace
