@@ -29,9 +29,9 @@ struct WorstOfRanks {
   ImageStorage storage = ImageStorage::kMade;
 };
 
-WorstOfRanks worst_of_ranks(const ImageSource& images, Communicator& control) {
-  const auto mine = torch::tensor(
-      {available_memory_bytes(), static_cast<std::int64_t>(images.storage())}, torch::kInt64);
+WorstOfRanks worst_of_ranks(ImageStorage storage, Communicator& control) {
+  const auto mine =
+      torch::tensor({available_memory_bytes(), static_cast<std::int64_t>(storage)}, torch::kInt64);
   const auto all = control.all_gather(mine);  // [W, 2]
   return {.available_bytes = all.select(1, 0).min().item<std::int64_t>(),
           .storage = static_cast<ImageStorage>(all.select(1, 1).max().item<std::int64_t>())};
@@ -39,9 +39,15 @@ WorstOfRanks worst_of_ranks(const ImageSource& images, Communicator& control) {
 
 }  // namespace
 
-CacheChoice choose_cache(CacheKind wanted, const ImageSource& images, Communicator& control) {
-  const auto [available, storage] = worst_of_ranks(images, control);
-  const auto bytes = ImageCache::bytes_of(images);
+CacheChoice choose_cache(CacheKind wanted, const ImageSource& images, const ImageSource* targets,
+                         Communicator& control) {
+  auto slowest = images.storage();
+  auto bytes = ImageCache::bytes_of(images);
+  if (targets != nullptr) {
+    slowest = std::max(slowest, targets->storage());
+    bytes += ImageCache::bytes_of(*targets);
+  }
+  const auto [available, storage] = worst_of_ranks(slowest, control);
   const auto sizes = gigabytes(bytes) + " a machine, of " + gigabytes(available) + " available";
   if (storage == ImageStorage::kMade) return {CacheKind::kNone, "the images are made, not read"};
   if (wanted == CacheKind::kHost) {

@@ -34,14 +34,14 @@ class ProgressLine {
 
 }  // namespace
 
-std::string stage_on_node(const DataSection& data, const MpiSession& mpi, Communicator& control,
-                          CollectiveProgress& progress) {
-  if (data.stage.empty() || is_synthetic(data.path)) return data.path;
+std::string stage_on_node(const std::string& list, const std::string& folder, const MpiSession& mpi,
+                          Communicator& control, CollectiveProgress& progress) {
+  if (folder.empty() || list.empty() || is_synthetic(list)) return list;
   std::string copies;
   std::int64_t bytes = 0;
   run_together(control, [&] {
-    copies = staged_paths(data.path, data.stage);
-    bytes = bytes_to_stage(data.path);
+    copies = staged_paths(list, folder);
+    bytes = bytes_to_stage(list);
   });
   StageReport report;
   const auto start = Clock::now();
@@ -50,7 +50,7 @@ std::string stage_on_node(const DataSection& data, const MpiSession& mpi, Commun
   run_together(control, [&] {
     if (mpi.local_rank() != 0) return;
     ProgressLine line;
-    report = stage_files(data.path, data.stage, [&](std::int64_t done, std::int64_t of) {
+    report = stage_files(list, folder, [&](std::int64_t done, std::int64_t of) {
       if (mpi.rank() == 0) line(done, of);
     });
   });
@@ -58,7 +58,7 @@ std::string stage_on_node(const DataSection& data, const MpiSession& mpi, Commun
   if (mpi.rank() == 0) {
     std::printf(
         "stage        %s: %lld of %lld files copied (%.3g GB in %.1f s), the others there\n",
-        data.stage.c_str(), static_cast<long long>(report.copied_files),
+        folder.c_str(), static_cast<long long>(report.copied_files),
         static_cast<long long>(report.files), static_cast<double>(report.copied_bytes) / 1e9,
         seconds_since(start));
   }

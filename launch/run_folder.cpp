@@ -10,6 +10,7 @@
 #include "configs/validate_config.hpp"
 #include "data/atomic_file.hpp"
 #include "data/ledger.hpp"
+#include "launch/collective_files.hpp"
 #include "launch/rank_zero.hpp"
 #include "trainer/checkpoint/checkpoint_file.hpp"
 #include "trainer/checkpoint/checkpoint_folder.hpp"
@@ -87,7 +88,9 @@ void refuse_other_run(const RunSection& run, const fs::path& folder) {
 void refuse_conflicts(const RunConfig& config, std::uint64_t dataset, const fs::path& checkpoint) {
   const auto origin = read_origin(checkpoint);
   if (origin.dataset != dataset) {
+    const auto& targets = config.data.targets;
     throw DataError("the images of " + config.data.path +
+                    (targets.empty() ? "" : " or " + targets) +
                     " are not those that the run of checkpoint '" + checkpoint.string() +
                     "' was trained on: give that dataset, or start a new run folder (with "
                     "--checkpoint.init to begin from these weights)");
@@ -121,7 +124,7 @@ RunFolder open_run_folder(const RunConfig& config, const std::string& preset, st
     }
     refuse_other_run(config.run, folder);
     // A run that ended before its first checkpoint has its ledger already.
-    const bool starts = config.run.resume.empty() || (config.run.resume == "auto" && !used);
+    const bool starts = config.run.resume.empty() || !used;
     if (!config.data.ledger.empty() && starts) require_new_ledger(config.data.ledger);
     return folder.string();
   });
@@ -138,6 +141,7 @@ RunFolder open_run_folder(const RunConfig& config, const std::string& preset, st
       refuse_conflicts(config, dataset, *found);
     }
     if (!result.lock) take();
+    remove_collectives(result.path);
     remove_unfinished(result.path / "checkpoints");
     return found ? found->string() : "";
   });

@@ -12,6 +12,8 @@
 #include "data/batch_loader.hpp"
 #include "data/image_source.hpp"
 #include "data/ledger.hpp"
+#include "data/stage.hpp"
+#include "data/synthetic_source.hpp"
 #include "launch/collective_files.hpp"
 #include "launch/command_line.hpp"
 #include "launch/commands/commands.hpp"
@@ -59,6 +61,21 @@ std::unique_ptr<ImageSource> open_targets(const std::string& path, const ImageSo
                     "; the modalities of translation need as many images of one shape");
   }
   return targets;
+}
+
+/// What it may take a rank to open the images: files of other programs are read in full, and one
+/// machine may have them in memory where another has a slow disk.
+double seconds_to_open(const DataSection& data) {
+  constexpr double kSlowestBytesPerSecond = 20e6;
+  double bytes = 0;
+  for (const auto& list : {data.path, data.targets}) {
+    if (list.empty() || is_synthetic(list)) continue;
+    try {
+      bytes += static_cast<double>(bytes_to_stage(list));
+    } catch (const Error&) {  // opening them says what is wrong
+    }
+  }
+  return bytes / kSlowestBytesPerSecond;
 }
 
 Sources open_sources(const DataSection& data) {
@@ -140,12 +157,22 @@ void compare_orders(const LoadedConfig& loaded, Communicator& control) {
   compare_over_ranks(control, things);
 }
 
+/// Of all that a checkpoint's run learns from: the images' own where they have no targets.
+std::uint64_t fingerprint_of(const Sources& sources) {
+  const auto images = sources.train->fingerprint();
+  if (!sources.targets) return images;
+  return hash_of_text(std::to_string(images) + " " +
+                      std::to_string(sources.targets->fingerprint()));
+}
+
 /// Collective. The images must be the same on every rank (C6).
 void compare_images(const Sources& sources, Communicator& control) {
   const std::vector<NamedHash> things = {
       {.name = "dataset", .hash = sources.train->fingerprint()},
       {.name = "test split", .hash = sources.held_out ? sources.held_out->fingerprint() : 0},
-      {.name = "targets", .hash = sources.targets ? sources.targets->fingerprint() : 0}};
+      {.name = "targets", .hash = sources.targets ? sources.targets->fingerprint() : 0},
+      {.name = "test targets",
+       .hash = sources.held_out_targets ? sources.held_out_targets->fingerprint() : 0}};
   compare_over_ranks(control, things);
 }
 
@@ -211,14 +238,19 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
                               progress, config.parallel.timeout_seconds);
 
   auto data = config.data;
-  data.path = stage_on_node(config.data, mpi, control, progress);
+  for (auto* const list : {&data.path, &data.targets}) {
+    *list = stage_on_node(*list, data.stage, mpi, control, progress);
+  }
+  progress.allow_extra_seconds(seconds_to_open(data));
   auto sources = open_sources(data);
   const auto shape = sources.shape();
   check_image_size(config, shape.channels, shape.height, shape.width);
   require_a_batch(*sources.train, config.trainer.batch_size);
   compare_images(sources, control);
+  progress.allow_extra_seconds(0);
   resolve(config, sources);
-  const auto cache = choose_cache(config.data.cache, *sources.train, control);
+  const auto cache =
+      choose_cache(config.data.cache, *sources.train, sources.targets.get(), control);
   config.data.cache = cache.kind;
 
   Trainee trainee(config, *sources.train, shape, binding.device, *communicator);
@@ -235,14 +267,16 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
     return static_cast<int>(ExitCode::kDone);
   }
   if (cache.kind == CacheKind::kHost) {
-    sources.train = cache_on_node(std::move(sources.train), mpi, control, progress);
+    for (auto* const images : {&sources.train, &sources.targets}) {
+      if (*images) *images = cache_on_node(std::move(*images), mpi, control, progress);
+    }
   }
   read_initial_weights(config, trainee);
   if (!config.monitoring.token_file.empty()) {
     [[maybe_unused]] const auto token = read_token_file(config.monitoring.token_file);
   }
   progress.allow_extra_seconds(kRankZeroSeconds);  // to read a checkpoint whole
-  const auto folder = open_run_folder(config, loaded.preset, sources.train->fingerprint(), control);
+  const auto folder = open_run_folder(config, loaded.preset, fingerprint_of(sources), control);
   progress.allow_extra_seconds(0);
   watchdog.log_to(folder.path);
   const CollectivesOnError on_error(folder.path, mpi.rank(), mpi.size(), progress.log());
@@ -301,7 +335,7 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
        .stop_requested = stop_requested,
        .observers = watchers.observers(),
        .checkpoint_folder = folder.checkpoints(),
-       .origin = {.config_ini = ini, .world = mpi.size(), .dataset = sources.train->fingerprint()},
+       .origin = {.config_ini = ini, .world = mpi.size(), .dataset = fingerprint_of(sources)},
        .ledger = ledger.get(),
        .node_ranks = mpi.local_size(),
        .warn = [&](const std::string& sentence) { watchers.warn(sentence); }});

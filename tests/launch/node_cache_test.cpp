@@ -49,7 +49,7 @@ TEST_F(TogetherTest, of_several_errors_the_lowest_ranks_is_told) {
 TEST_F(TogetherTest, made_images_are_never_cached) {
   const auto images = open_source("synthetic:20x1x8x8", Split::kTrain, CacheKind::kNone);
   for (const auto wanted : {CacheKind::kAuto, CacheKind::kHost, CacheKind::kNone}) {
-    EXPECT_EQ(choose_cache(wanted, *images, control_).kind, CacheKind::kNone);
+    EXPECT_EQ(choose_cache(wanted, *images, /*targets=*/nullptr, control_).kind, CacheKind::kNone);
   }
 }
 

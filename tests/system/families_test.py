@@ -59,6 +59,29 @@ class FamiliesTest(TrainingTest):
         for part in parts:
             self.assertIn(part, done.stderr)
 
+    def test_the_other_modality_is_staged_and_cached_as_the_images_are(self):
+        options = self.options("translation", dict(FAMILIES)["translation"])
+        plain = self.train(1, options, run="plain")
+        kept = self.train(2, options, {"data.stage": self.folder / "near", "data.cache": "host"},
+                          run="kept")
+        self.assertEqual(len(list((self.folder / "near").glob("*.h5"))), 2)
+        self.assertEqual(kept.output.count("1 of 1 files copied"), 2)
+        self.assert_same_losses(kept.run, plain.run, 1e-9)
+
+    def test_a_run_goes_on_with_the_targets_that_it_began_with_only(self):
+        options = self.options("translation", dict(FAMILIES)["translation"])
+        self.train(1, options, {"trainer.steps": 5}, run="kept")
+        pixels = self.folder / "targets" / "train-images-idx3-ubyte"
+        whole = pixels.read_bytes()
+        pixels.write_bytes(whole[:16] + bytes(255 - value for value in whole[16:]))
+        self.folder.joinpath("targets.h5").unlink()
+        self.run_gondola("import", "idx", "--input", self.folder / "targets", "--output",
+                         self.folder / "targets.h5")
+        done = gondola("train", *flags({"run.folder": "kept", "run.resume": "auto"}, options),
+                       folder=self.folder)
+        self.assertEqual(done.returncode, 65, done.stderr)
+        self.assertIn("targets.h5 are not those", done.stderr)
+
     def test_each_trains_resumes_on_other_ranks_and_is_used(self):
         for family, decoder in FAMILIES:
             with self.subTest(family=family, decoder=decoder):

@@ -72,6 +72,11 @@ class ResumeRulesTest(TrainingTest):
                         more=("--resume", "auto"), code=64)
         self.assert_one_sentence(ended.stderr, "ledger.csv", "exists already")
         self.assertFalse((self.folder / "other").exists())
+        before = (self.folder / "ledger.csv").read_text()
+        ended = self.do({"run.folder": "fork", "data.ledger": "ledger.csv", "trainer.steps": 5},
+                        more=("--resume", checkpoints(training.run)[-1]), code=64)
+        self.assert_one_sentence(ended.stderr, "ledger.csv", "exists already")
+        self.assertEqual((self.folder / "ledger.csv").read_text(), before)
 
     def test_a_run_keeps_the_library_that_it_multiplied_with(self):
         siren = {**DECODERS["siren"], "trainer.precision": "float32"}
