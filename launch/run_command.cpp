@@ -1,13 +1,17 @@
 #include "launch/run_command.hpp"
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <functional>
 #include <gondola_version.hpp>
+#include <iostream>
 #include <map>
 #include <span>
 #include <stdexcept>
 #include <string>
 
+#include "configs/errors.hpp"
 #include "launch/allocator.hpp"
 #include "launch/command_line.hpp"
 #include "launch/commands/commands.hpp"
@@ -47,17 +51,32 @@ const std::map<std::string, std::function<int(Arguments, MpiSession&)>>& command
   return commands;
 }
 
+/// Results that were not written must not end like success. @throws IoError
+void finish_output() {
+  errno = 0;
+  std::cout.flush();
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout) return;
+  throw IoError(std::string("standard output cannot be written (") +
+                (errno != 0 ? std::strerror(errno) : "an earlier write failed") +
+                "): look at the disk or program that it goes to");
+}
+
 }  // namespace
 
 int run_command(int argc, const char* const* argv, MpiSession& mpi) {
   const auto command = parse_command(argc, argv);
   if (const auto found = commands_of_one().find(command.name); found != commands_of_one().end()) {
-    return mpi.rank() == 0 ? found->second(command.args) : 0;
+    if (mpi.rank() != 0) return 0;
+    const int code = found->second(command.args);
+    finish_output();
+    return code;
   }
   if (const auto found = commands_of_all().find(command.name); found != commands_of_all().end()) {
     refuse_singletons(mpi.size());
     keep_freed_memory();
-    return found->second(command.args, mpi);
+    const int code = found->second(command.args, mpi);
+    if (command.name != "train") finish_output();  // whose results are in its run folder
+    return code;
   }
   throw std::logic_error("the command " + command.name + " is in the table but has no function");
 }

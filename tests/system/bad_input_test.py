@@ -32,6 +32,17 @@ class BadInputTest(TrainingTest):
         self.assertEqual(sorted(self.folder.rglob("*")), before)
         saw(f"{code}: {said}")
 
+    def test_results_that_cannot_be_written_are_no_success(self):
+        with open("/dev/full", "w") as full:
+            for words in (["help"], ["train", "--help"], ["bench", "--help"]):
+                ended = subprocess.run([PROGRAM, *words], stdout=full, stderr=subprocess.PIPE,
+                                       text=True, timeout=60)
+                if words[0] == "train":  # whose results are files
+                    self.assertEqual(ended.returncode, 0, ended.stderr)
+                else:
+                    self.assertEqual(ended.returncode, 74, ended.stderr)
+                    self.assertIn("standard output cannot be written (No space left", ended.stderr)
+
     def refuse_training(self, code, *options, says=(), more=()):
         self.refuse(code, "train", *flags(OPTIONS, {"run.folder": "run"}, *options), *more, says=says)
 
