@@ -8,7 +8,7 @@
 # without progress the run is given up.
 #
 # RUN_FOLDER.restarts holds "STARTS CHECKPOINT FIRST": so many starts since CHECKPOINT became the newest,
-# which was FIRST when the first of all starts began.  It outlives a job that is killed together with
+# which was FIRST when the first of all starts began, or "-" once the run has left others.  It outlives a job that is killed together with
 # this script, so that those starts count as well.
 
 # restart_newest RUN_FOLDER: the name of its newest complete checkpoint, or "none".
@@ -32,6 +32,7 @@ restart_begin() {
         restart_give_up "$1" "$starts" "$newest" "was ended from outside"
         return 1
     fi
+    [[ -z $first || $first == "$newest" ]] || first=-
     mkdir -p "$(dirname "$1")"
     echo "$((starts + 1)) $newest ${first:-$newest}" >"$1.restarts"
 }
@@ -118,6 +119,13 @@ restart_ranks() {
         return 64
     fi
     echo "$ranks"
+}
+
+# without_slash FOLDER: without those at its end, so that names can be made of it.
+without_slash() {
+    local folder=$1
+    while [[ $folder == ?*/ ]]; do folder=${folder%/}; done
+    printf '%s\n' "$folder"
 }
 
 # option_value NAME WORDS...: the value of option --NAME among the words; fails where it is not there.

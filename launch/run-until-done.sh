@@ -44,6 +44,7 @@ shift
 [[ $1 == train ]] || refuse "only 'train' can be gone on with, not '$1': run it with launch/run.sh."
 folder=$(option_value run.folder "$@") ||
     refuse "without --run.folder a restart does not find its checkpoints: name a folder."
+folder=$(without_slash "$folder")
 resume=()
 option_value resume "$@" >/dev/null || option_value run.resume "$@" >/dev/null || resume=(--resume auto)
 

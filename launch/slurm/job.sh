@@ -6,11 +6,13 @@
 # Modules and variables of this cluster; see site.sh.example.
 site=${GONDOLA_SITE:-$root/launch/slurm/site.sh}
 if [[ -f $site ]]; then
-    flags=$(set +o)
+    flags=$-
+    others=$(set +o)
     set +eu # the functions of modules want neither
     # shellcheck source=/dev/null
     . "$site"
-    eval "$flags"
+    eval "$others"
+    [[ $flags != *e* ]] || set -e # which a substitution does not have, so that `others` cannot say it
 fi
 
 gondola=${GONDOLA:-$root/build/release/bin/gondola}
@@ -78,9 +80,12 @@ run_step() {
     local ends code
     ends=$(mktemp) || ends='' # a full /tmp: srun's own code then
     code=0
-    { srun "$@" 2>&1 >&3 | awk -v ends="$ends" '
-        { print; fflush() }
-        ends != "" && /^srun: error: .*: Exited with exit code [0-9]+$/ { print $NF >ends; fflush(ends) }' >&2; } 3>&1 || code=$? # with pipefail, of srun
+    # Not awk: mawk reads a pipe in blocks, and what it holds is lost with the job.
+    { srun "$@" 2>&1 >&3 | while IFS= read -r line || [[ -n $line ]]; do
+        printf '%s\n' "$line"
+        [[ -n $ends && $line =~ ^srun:\ error:\ .*:\ Exited\ with\ exit\ code\ ([0-9]+)$ ]] || continue
+        echo "${BASH_REMATCH[1]}" >>"$ends" || true
+    done >&2; } 3>&1 || code=$? # with pipefail, of srun
     if ((code > 128)) && [[ -s $ends ]]; then code=$(head -n 1 "$ends"); fi
     rm -f "$ends"
     return "$code"

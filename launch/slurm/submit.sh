@@ -141,7 +141,7 @@ if $dry_run; then
     cat "$job"
     exit
 fi
-number=$(sbatch --parsable "$job")
+number=$(sbatch --parsable "$job") || refuse 74 "sbatch did not take the job: see what it says above."
 number=${number%%;*}
 echo "submitted job $number"
 if [[ -z $array ]]; then

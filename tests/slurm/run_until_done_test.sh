@@ -14,12 +14,13 @@ work=$(mktemp -d)
 trap 'rm -rf "$work" || true' EXIT
 cd "$work"
 
-# Each start of this program takes a line "CODE [CHECKPOINT]" of the file plan.
+# Each start of this program takes a line "CODE [CHECKPOINT [ABANDONED]]" of the file plan.
 cat >program <<'PROGRAM'
 #!/usr/bin/env bash
-read -r code checkpoint < <(sed -n "$(($(wc -l <starts) + 1))p" plan)
+read -r code checkpoint abandoned < <(sed -n "$(($(wc -l <starts) + 1))p" plan)
 echo "$*" >>starts
 [[ -z $checkpoint ]] || { mkdir -p "run/checkpoints/$checkpoint"; touch "run/checkpoints/$checkpoint/COMPLETE"; }
+[[ -z $abandoned ]] || rm -r "run/checkpoints/$abandoned"
 [[ $code != kill ]] || kill -KILL $$
 exit "$code"
 PROGRAM
@@ -67,6 +68,29 @@ train --resume other/step-00000003 --run.folder run
 train --run.folder run --resume auto
 STARTS
 diff <(sed 's/^.*train/train/' starts) expected || fail "a named checkpoint is taken again, or not"
+
+# It is where a run begins that is taken back, too; coming past its former end once more, the run goes on.
+rm -rf run
+mkdir -p run/checkpoints/step-00000010
+touch run/checkpoints/step-00000010/COMPLETE
+: >starts
+printf '%s\n' '76 step-00000007 step-00000010' '76 step-00000010' 0 >plan
+GONDOLA=$work/program MPIRUN=$work/in_place_of_mpirun "$run_until_done" -n 1 -- \
+    train --resume run/checkpoints/step-00000005 --run.folder run >out 2>&1 || fail "taken back: exit code $?"
+cat >expected <<'STARTS'
+train --resume run/checkpoints/step-00000005 --run.folder run
+train --run.folder run --resume auto
+train --run.folder run --resume auto
+STARTS
+diff <(sed 's/^.*train/train/' starts) expected || fail "a run that was taken back begins again"
+
+# A slash at the end of a folder that is not there yet.
+rm -rf run
+: >starts
+printf '%s\n' 76 0 >plan
+GONDOLA=$work/program MPIRUN=$work/in_place_of_mpirun "$run_until_done" -n 1 -- train --run.folder run/ >out 2>&1 ||
+    { cat out; fail "a slash at the end: exit code $?"; }
+[[ $(wc -l <starts) == 2 ]] || fail "a slash at the end: $(cat starts)"
 
 refused() { # TEXT ARGUMENTS...
     local code=0

@@ -76,6 +76,18 @@ for line in --time=9 --partition=closed --account=physics; do
     grep -qx -- "#SBATCH $line" out || { cat out; fail "the script lacks $line"; }
 done
 
+# A job that is not taken after all is none, with a site.sh as without.
+mkdir refusing
+cat >refusing/sbatch <<SBATCH
+#!/usr/bin/env bash
+[[ \$1 != --parsable ]] || exit 1
+exec $(command -v sbatch) "\$@"
+SBATCH
+chmod +x refusing/sbatch
+code=0
+PATH=$work/refusing:$PATH "$submit" --time 9 -- "${run[@]}" >out 2>&1 || code=$?
+{ ((code == 74)) && grep -q 'sbatch did not take the job' out; } || { cat out; fail "a job that was not taken ended with $code"; }
+
 # It runs: from another folder, on four ranks.
 "$submit" --nodes 2 --tasks-per-node 2 --cpus-per-task 1 --time 9 --job-name first -- "${run[@]}" --run.folder 'a folder' >out
 job=$(sed -nE 's/^submitted job ([0-9]+)$/\1/p' out)
