@@ -56,7 +56,8 @@ def parse_arguments(words):
     parser.add_argument("--launcher", default="mpirun --bind-to none --oversubscribe -n {ranks}",
                         metavar="COMMAND",
                         help="what starts so many ranks; within a Slurm job: "
-                             "'srun --mpi=pmix -n {ranks}' (default: mpirun)")
+                             "'srun --mpi=pmix -n {ranks}' (default: mpirun). The control's runs, "
+                             "one rank each, are started on this machine")
     parser.add_argument("--gondola", type=Path, default=PROGRAM, metavar="PROGRAM",
                         help="default: GONDOLA, or that of the checkout or installation")
     parser.add_argument("--predict", default="8 16 64 256", metavar="'8 16 64'",

@@ -41,6 +41,7 @@ class Runner:
         self.cores = len(os.sched_getaffinity(0))
         self.machine = platform.machine()
         self.matmul = []  # of the first run, so that all multiply by the same library
+        self.commands = {}  # by the name of the run, but for what `matmul` adds
         self.threads = max(1, self.cores // max(arguments.ranks))
         self.environment = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1",
                             "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
@@ -54,8 +55,15 @@ class Runner:
         """As many runs of one rank at once, each with a rank's part of the images."""
         names = [f"{mode}-{ranks}-repeat-{repeat}-control-{part}" for part in range(ranks)]
         each = max(1, batch // ranks)
-        started = [self._start(name, 1, each, 1) for name in names]
-        parts = [self._finish(name, process) for name, process in zip(names, started)]
+        started = []
+        try:
+            started += (self._start(name, 1, each, 1) for name in names)
+            parts = [self._finish(name, process) for name, process in zip(names, started)]
+        except BaseException:
+            for process in filter(None, started):
+                process.kill()
+                process.wait()
+            raise
         return Run(images_per_second=sum(part.images_per_second for part in parts),
                    step_seconds=max(part.step_seconds for part in parts),
                    phases=parts[0].phases, losses={}, parts=parts)
@@ -72,20 +80,24 @@ class Runner:
 
     def _start(self, name, ranks, batch, sharers):
         folder = self.folder / name
-        if (folder / "FINISHED").exists():
-            return None
-        shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed
-        folder.parent.mkdir(parents=True, exist_ok=True)
         launcher = shlex.split(self.arguments.launcher.format(ranks=ranks)) if ranks > 1 else []
         options = {"trainer.batch_size": batch, "trainer.steps": self.arguments.steps,
                    "parallel.coordinate_ranks": sharers, "parallel.threads": self.threads,
                    "monitoring.log_every": 1, "monitoring.samples_every": 0,
                    "monitoring.bind": "off", "evaluation.every_steps": 0, "evaluation.images": 1,
                    "checkpoint.every_steps": 0, "run.folder": folder}
-        command = [*launcher, str(self.arguments.gondola), "train", *self.arguments.options,
-                   *self.matmul]
+        command = [*launcher, str(self.arguments.gondola), "train", *self.arguments.options]
         for option, value in options.items():
             command += [f"--{option}", str(value)]
+        if (folder / "FINISHED").exists():
+            if finished(folder)["command"] != command:
+                raise Failed(DATA, f"{folder} was made by another command: remove it, or name "
+                                   "another --output")
+            return None
+        shutil.rmtree(folder, ignore_errors=True)  # of an attempt that was killed
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        self.commands[name] = command
+        command = command + self.matmul
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                 env=self.environment)
 
@@ -99,7 +111,8 @@ class Runner:
                              f"the run {folder} ended with {process.returncode}: "
                              + (" ".join(said) or "no word"))
             words = output.split(" parameters")[0].split()
-            (folder / "FINISHED").write_text(words[-1] + "\n")
+            (folder / "FINISHED").write_text(json.dumps(
+                {"parameters": int(words[-1]), "command": self.commands[name]}) + "\n")
         self._keep_matmul(folder)
         return read_run(folder, self.arguments.steps)
 
@@ -109,6 +122,14 @@ class Runner:
         chosen = re.search(r"^matmul = (\w+)$", (folder / "config.ini").read_text(), re.M)
         if not given and chosen and not self.matmul:
             self.matmul = ["--trainer.matmul", chosen[1]]
+
+
+def finished(folder):
+    """What a run that has ended left: its command and its number of parameters."""
+    try:
+        return json.loads((folder / "FINISHED").read_text())
+    except ValueError as error:
+        raise Failed(DATA, f"{folder}/FINISHED is damaged: remove {folder}") from error
 
 
 def read_run(folder, steps):
@@ -124,8 +145,9 @@ def read_run(folder, steps):
                step_seconds=median(row["step_seconds"] for row in warm),
                phases={phase: mean(row["phase_seconds"][phase] for row in warm)
                        for phase in warm[0]["phase_seconds"]},
-               losses={row["step"]: row["loss"] for row in rows}, precision=precision,
-               parameters=int((folder / "FINISHED").read_text()))
+               losses={row["step"]: math.nan if row["loss"] is None else row["loss"]
+                       for row in rows},
+               precision=precision, parameters=finished(folder)["parameters"])
 
 
 def losses_agree(run, reference):

@@ -112,6 +112,8 @@ class ScalingTest(unittest.TestCase):
         again = {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/metrics.jsonl")}
         self.assertEqual({path for path in made if again[path] != made[path]},
                          {victim / "metrics.jsonl"})
+        other = self.scaling(*self.SMALL, "--steps", 7, code=65)
+        self.assertIn("was made by another command", other.said)
 
     def test_ranks_share_coordinates(self):
         self.scaling("--ranks", "2", "--modes", "strong", "--split", "coordinates", "--steps", 5,
