@@ -121,12 +121,19 @@ std::string draw_curve_section(const RunHistory& history, const std::string& tit
 /// Phases that come between steps: step_seconds does not hold them.
 bool between_steps(Phase phase) { return phase == Phase::kCheckpoint || phase == Phase::kEval; }
 
+/// The step behind which the first row's steps began: later than 0 where the run went on from
+/// another one's checkpoint.
+std::int64_t step_before(const std::vector<StepReport>& steps) {
+  if (steps.size() < 3) return 0;  // of two the last may stand for fewer
+  return std::max<std::int64_t>(0, 2 * steps[0].step - steps[1].step);
+}
+
 /// Seconds of rank 0 by phase over all logged steps, each mean counted for the steps it stands for.
 std::vector<Share> phase_shares(const std::vector<StepReport>& steps) {
   std::vector<Share> shares;
   for (const char* phase : kPhaseNames) shares.push_back({phase, 0.0});
   shares.push_back({"other", 0.0});
-  std::int64_t before = 0;
+  std::int64_t before = step_before(steps);
   for (const auto& row : steps) {
     const auto count = static_cast<double>(row.step - before);
     before = row.step;
