@@ -41,7 +41,9 @@ void require_noise_steps(RunConfig config, const ImageShape& shape, const MpiSes
   }
   // What a run needs beyond that and a bench has no use for.
   if (config.data.path.empty()) config.data.path = "synthetic:1x" + text_of(shape);
-  if (config.trainer.epochs == 0) config.trainer.steps = 1;
+  if (config.trainer.epochs == 0 && config.trainer.steps == 0) {
+    config.trainer.steps = config.optimizer.warmup_steps + 1;
+  }
   if (const auto problems = contradictions_of(config); !problems.empty()) {
     throw_config_error(problems);
   }
