@@ -14,6 +14,7 @@
 
 #include "configs/errors.hpp"
 #include "data/atomic_file.hpp"
+#include "data/available_memory.hpp"
 #include "data/bus_error.hpp"
 #include "data/expand_paths.hpp"
 #include "data/gather.hpp"
@@ -51,6 +52,7 @@ ShardSet::ShardSet(SourceInfo info, Split split, std::vector<Shard> shards)
   for (Shard& shard : shards_) {
     shard.remote = is_remote(shard.path);
   }
+  fits_in_memory_ = images() * image_bytes() <= available_memory_bytes() / 4;
 }
 
 std::unique_ptr<ShardSet> ShardSet::open(const std::string& list, Split split) {
@@ -258,8 +260,15 @@ void ShardSet::fetch(std::int64_t first, std::int64_t images) const {
     const std::int64_t place = first - shard.first_id;
     const std::int64_t count = std::min(end - first, shard.images - place);
     if (shard.file) {
-      const auto by = fetch_into_page_cache(shard.file, shard.offset_bytes + place * image_bytes(),
-                                            count * image_bytes(), !shard.remote);
+      std::int64_t begin = shard.offset_bytes + place * image_bytes();
+      std::int64_t end_byte = begin + count * image_bytes();
+      if (fits_in_memory_) {
+        constexpr std::int64_t kLargePageBytes = std::int64_t{2} << 20;
+        begin = begin / kLargePageBytes * kLargePageBytes;
+        end_byte = std::min(shard.offset_bytes + shard.images * image_bytes(),
+                            (end_byte + kLargePageBytes - 1) / kLargePageBytes * kLargePageBytes);
+      }
+      const auto by = fetch_into_page_cache(shard.file, begin, end_byte - begin, !shard.remote);
       if (by == FetchedBy::kMapping && can_map() && !reading_is_fixed_) fetched_by_mapping_ = true;
     }
     first += count;

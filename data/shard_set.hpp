@@ -81,6 +81,8 @@ class ShardSet final : public ImageSource {
   mutable std::atomic<bool> fetched_by_mapping_ = false;
   mutable std::atomic<std::int64_t> images_to_choice_ = 0;
   bool reading_is_fixed_ = false;
+  /// Then what lies beside a run is fetched with it, in whole large pages: it is read soon anyway.
+  bool fits_in_memory_ = false;
   mutable Clock::time_point next_choice_ = {};  ///< Guarded by choice_mutex_.
 };
 

@@ -183,6 +183,21 @@ TEST(FetchAhead, what_cannot_be_fetched_is_read_all_the_same) {
   }
 }
 
+TEST_F(PageCache, what_lies_beside_a_run_comes_with_it_where_memory_holds_the_whole_set) {
+  constexpr std::int64_t kImages = 400000;  // of 24 bytes, in five large pages
+  const std::string path = make_dataset("small.h5", kImages);
+  const auto source = ShardSet::open(path, Split::kTrain);
+  const auto& shard = source->shards()[0];
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  ::fsync(file.get());
+  ::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED);
+  source->fetch(kImages / 2, 1);
+  constexpr std::int64_t kLargePageBytes = 2 << 20;
+  const auto page = (shard.offset_bytes + 24 * kImages / 2) / kLargePageBytes;
+  EXPECT_EQ(fetch_into_page_cache(file, page * kLargePageBytes, kLargePageBytes, /*may_map=*/true),
+            FetchedBy::kNothing);
+}
+
 TEST_F(PageCache, blocks_of_a_file_cut_before_they_are_fetched_are_a_sentence) {
   for (const std::int64_t readers : {0, 2}) {
     const std::string path =
