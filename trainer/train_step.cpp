@@ -126,8 +126,7 @@ void TrainStep::agree_on(torch::Tensor& origin, StepResult& result) {
   result.warning =
       "the ranks round the same gradient in different ways (their processors differ, or their "
       "numbers of threads), so that it is reduced as a whole and not while a part of it is "
-      "computed "
-      "(--parallel.overlap off does that without this warning)";
+      "computed (--parallel.overlap off does that without this warning)";
 }
 
 void TrainStep::update(StepResult& result, double learning_rate) {
