@@ -2,10 +2,15 @@
 
 #include <array>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <system_error>
 #include <utility>
 
+#include "configs/errors.hpp"
 #include "data/checksum.hpp"
+#include "data/dataset_file.hpp"
+#include "data/expand_paths.hpp"
 #include "data/helper_process.hpp"
 #include "data/image_blocks.hpp"
 
@@ -69,6 +74,24 @@ bool metadata_has_checksums(const std::string& path) {
   file.read(begin.data(), begin.size());
   return file && std::memcmp(begin.data(), kSignature.data(), kSignature.size()) == 0 &&
          begin.back() >= 2;
+}
+
+std::int64_t bytes_read_when_opened(const std::string& list) {
+  std::int64_t bytes = 0;
+  try {
+    const auto paths = expand_paths(list);
+    if (paths.empty()) return 0;
+    const bool foreign =
+        !metadata_has_checksums(paths.front()) || !DatasetFile(paths.front()).header().native;
+    if (!foreign) return 0;
+    for (const auto& path : paths) {
+      std::error_code error;
+      const auto size = std::filesystem::file_size(path, error);
+      if (!error) bytes += static_cast<std::int64_t>(size);
+    }
+  } catch (const Error&) {
+  }
+  return bytes;
 }
 
 }  // namespace gondola

@@ -23,6 +23,11 @@ struct ForeignScan {
 /// DataError where a value is out of range or HDF5 crashes
 [[nodiscard]] std::optional<ForeignScan> scan_foreign(const std::string& path, Split split);
 
+/// Bytes that opening a dataset reads: all of files of other programs, as good as none of others.
+/// The first file of the list stands for the others. What cannot be opened counts nothing: opening
+/// it tells why.
+[[nodiscard]] std::int64_t bytes_read_when_opened(const std::string& list);
+
 /// Whether HDF5 finds damage in the metadata of a file by checksums, as in those of `gondola
 /// import`: superblock version 2 or later, at the beginning of the file. Else nothing of it should
 /// be opened before scan_foreign has been through it.

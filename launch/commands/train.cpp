@@ -10,9 +10,9 @@
 #include "configs/option_text.hpp"
 #include "configs/validate_config.hpp"
 #include "data/batch_loader.hpp"
+#include "data/foreign_scan.hpp"
 #include "data/image_source.hpp"
 #include "data/ledger.hpp"
-#include "data/stage.hpp"
 #include "data/synthetic_source.hpp"
 #include "launch/collective_files.hpp"
 #include "launch/command_line.hpp"
@@ -64,16 +64,13 @@ std::unique_ptr<ImageSource> open_targets(const std::string& path, const ImageSo
 }
 
 /// What it may take a rank to open the images: files of other programs are read in full, and one
-/// machine may have them in memory where another has a slow disk.
+/// machine may have them in memory where another has a slow disk. None for those of `import`.
 double seconds_to_open(const DataSection& data) {
   constexpr double kSlowestBytesPerSecond = 20e6;
   double bytes = 0;
   for (const auto& list : {data.path, data.targets}) {
     if (list.empty() || is_synthetic(list)) continue;
-    try {
-      bytes += static_cast<double>(bytes_to_stage(list));
-    } catch (const Error&) {  // opening them says what is wrong
-    }
+    bytes += static_cast<double>(bytes_read_when_opened(list));
   }
   return bytes / kSlowestBytesPerSecond;
 }

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "data/bus_error.hpp"
+#include "data/foreign_scan.hpp"
 #include "data/shard_set.hpp"
 #include "tests/data/data_test.hpp"
 
@@ -293,6 +294,14 @@ TEST_F(ImageSources, a_file_written_to_while_it_is_read_is_a_sentence) {
     EXPECT_THAT(complaint<DataError>([&] { (void)read_ids(*set, {7}); }),
                 AllOf(HasSubstr("a.h5"), HasSubstr("written to after it was opened")));
   }
+}
+
+TEST_F(ImageSources, opening_reads_files_of_other_programs_in_full_and_of_ours_next_to_nothing) {
+  const auto foreign = make_foreign("packed.h5", {10, 2, 3, 4}, H5T_NATIVE_UINT8, /*packed=*/true);
+  EXPECT_EQ(bytes_read_when_opened(foreign),
+            static_cast<std::int64_t>(std::filesystem::file_size(foreign)));
+  EXPECT_EQ(bytes_read_when_opened(make_dataset("ours.h5", 10)), 0);
+  EXPECT_EQ(bytes_read_when_opened(in_folder("absent.h5")), 0);
 }
 
 TEST_F(ImageSources, a_packed_file_written_to_while_it_is_read_is_a_sentence) {
