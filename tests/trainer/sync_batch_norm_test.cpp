@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/support/relative_error.hpp"
+#include "trainer/layers/batch_norm_elu.hpp"
 #include "trainer/parallel/differentiable_sum.hpp"
 #include "trainer/parallel/mpi_communicator.hpp"
 
@@ -27,7 +28,8 @@ std::vector<std::vector<std::int64_t>> ways_to_split(int ranks) {
 /// What a batch norm gave: outputs and gradients of first and second order.
 struct Outcome {
   torch::Tensor output;
-  std::vector<torch::Tensor> first;   ///< dL/d(x, gain, shift)
+  std::vector<torch::Tensor> plain;   ///< dL/d(x, gain, shift), without keeping a graph
+  std::vector<torch::Tensor> first;   ///< The same
   std::vector<torch::Tensor> second;  ///< d(function of dL/d(x, gain))/d(x, gain, shift)
 };
 
@@ -66,6 +68,7 @@ class SyncBatchNormTest : public testing::Test {
     Outcome outcome;
     outcome.output = normalise(x, gain, shift);
     const auto loss = (outcome.output * weights + at::sin(outcome.output)).sum();
+    outcome.plain = torch::autograd::grad({loss}, {x, gain, shift}, {}, /*retain_graph=*/true);
     outcome.first = torch::autograd::grad({loss}, {x, gain, shift}, {}, /*retain_graph=*/true,
                                           /*create_graph=*/true);
     const auto function = (outcome.first[0] * directions).sum() + outcome.first[0].square().sum() +
@@ -74,20 +77,37 @@ class SyncBatchNormTest : public testing::Test {
     return outcome;
   }
 
-  /// Holds the shares of all ranks against at::batch_norm on the whole batch. `offset` is taken off
-  /// what the reference sees: exact for values near it, and it does not change the function.
+  /// Holds both functions on the shares of all ranks against at::batch_norm on the whole batch.
+  /// `offset` is taken off what the reference sees: exact for values near it, and it does not
+  /// change the function.
   void expect_as_on_the_whole_batch(const torch::Tensor& batch, double offset, double tolerance) {
-    const auto expected =
-        differentiate(batch - offset, {}, [](const auto& x, const auto& gain, const auto& shift) {
-          return at::batch_norm(x, gain, shift, {}, {}, /*training=*/true, /*momentum=*/0,
-                                kBatchNormEpsilon, /*cudnn_enabled=*/false);
-        });
+    const auto reference = [](const auto& x, const auto& gain, const auto& shift) {
+      return at::batch_norm(x, gain, shift, {}, {}, /*training=*/true, /*momentum=*/0,
+                            kBatchNormEpsilon, /*cudnn_enabled=*/false);
+    };
+    {
+      SCOPED_TRACE("alone");
+      expect_as(differentiate(batch - offset, {}, reference), batch, tolerance,
+                [&](const auto& x, const auto& gain, const auto& shift) {
+                  return sync_batch_norm(x, gain, shift, &comm).output;
+                });
+    }
+    SCOPED_TRACE("with an ELU");
+    expect_as(differentiate(batch - offset, {},
+                            [&](const auto& x, const auto& gain, const auto& shift) {
+                              return at::elu(reference(x, gain, shift));
+                            }),
+              batch, tolerance, [&](const auto& x, const auto& gain, const auto& shift) {
+                return batch_norm_elu(x, gain, shift, &comm).output;
+              });
+  }
+
+  template <typename Normalise>
+  void expect_as(const Outcome& expected, const torch::Tensor& batch, double tolerance,
+                 const Normalise& normalise) {
     for (const auto& split : ways_to_split(comm.size())) {
       const auto share = share_of(split);
-      auto actual =
-          differentiate(batch, share, [&](const auto& x, const auto& gain, const auto& shift) {
-            return sync_batch_norm(x, gain, shift, &comm).output;
-          });
+      auto actual = differentiate(batch, share, normalise);
       const auto compare = [&](const torch::Tensor& ours, const torch::Tensor& all,
                                const char* what) {
         // Of the whole tensor's largest value, so that a rank with few images is not judged harder.
@@ -98,9 +118,13 @@ class SyncBatchNormTest : public testing::Test {
         EXPECT_LE(error.template item<double>(), tolerance) << what << " on rank " << comm.rank();
       };
       compare(actual.output, expected.output, "output");
+      compare(actual.plain[0], expected.first[0], "gradient");
       compare(actual.first[0], expected.first[0], "first-order gradient");
       compare(actual.second[0], expected.second[0], "second-order gradient");
       for (const std::size_t i : {std::size_t{1}, std::size_t{2}}) {
+        auto plain = actual.plain[i].clone();
+        comm.all_reduce_sum(plain);
+        EXPECT_LE(relative_error(plain, expected.first[i]), tolerance) << i;
         auto first = actual.first[i].detach().clone();
         auto second = actual.second[i].detach().clone();
         comm.all_reduce_sum(first);
@@ -132,12 +156,14 @@ TEST_F(SyncBatchNormTest, statistics_are_the_mean_and_the_unbiased_variance_with
     const auto share = share_of(split);
     const auto x = batch.narrow(0, share.first, share.count).clone().requires_grad_(true);
     const auto ones = torch::ones({kChannels}, torch::kFloat64);
-    const auto result = sync_batch_norm(x, ones, ones, &comm);
     const auto flat = batch.transpose(0, 1).flatten(1);
-    EXPECT_LE(relative_error(result.mean, flat.mean(1)), 1e-13);
-    EXPECT_LE(relative_error(result.variance, flat.var(1, /*unbiased=*/true)), 1e-13);
-    EXPECT_FALSE(result.mean.requires_grad());
-    EXPECT_FALSE(result.variance.requires_grad());
+    for (const auto& result :
+         {sync_batch_norm(x, ones, ones, &comm), batch_norm_elu(x, ones, ones, &comm)}) {
+      EXPECT_LE(relative_error(result.mean, flat.mean(1)), 1e-13);
+      EXPECT_LE(relative_error(result.variance, flat.var(1, /*unbiased=*/true)), 1e-13);
+      EXPECT_FALSE(result.mean.requires_grad());
+      EXPECT_FALSE(result.variance.requires_grad());
+    }
   }
 }
 
@@ -146,8 +172,10 @@ TEST_F(SyncBatchNormTest, without_a_communicator_the_statistics_are_this_ranks_o
   const auto ones = torch::ones({kChannels}, torch::kFloat64);
   const auto before = progress.sequence();
   const auto result = sync_batch_norm(x, ones, ones, nullptr);
+  const auto with_elu = batch_norm_elu(x, ones, ones, nullptr);
   EXPECT_EQ(progress.sequence(), before) << "a collective was started";
   EXPECT_LE(relative_error(result.mean, x.mean({0, 2, 3})), 1e-13);
+  EXPECT_LE(relative_error(with_elu.mean, x.mean({0, 2, 3})), 1e-13);
 }
 
 TEST_F(SyncBatchNormTest, a_differentiable_sum_passes_the_sum_of_the_ranks_gradients) {

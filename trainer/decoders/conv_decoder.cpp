@@ -8,6 +8,7 @@
 #include "trainer/layers/batch_norm.hpp"
 #include "trainer/layers/deterministic_convolutions.hpp"
 #include "trainer/layers/sync_batch_norm.hpp"
+#include "trainer/layers/transposed_convolution.hpp"
 #include "trainer/parallel/overlapped_reduction.hpp"
 
 namespace gondola {
@@ -48,12 +49,12 @@ ConvDecoder::ConvDecoder(const ModelSection& model, const LatentSection& latent,
 torch::Tensor ConvDecoder::up(const torch::Tensor& x, std::size_t layer,
                               const torch::Tensor& bias) const {
   const auto& l = plan_[layer];
-  if (precision_ != Precision::kBf16) {
-    return at::conv_transpose2d(x, weight(layer), bias, l.stride, l.padding);
-  }
-  const auto y = at::conv_transpose2d(x.to(torch::kBFloat16), weight(layer).to(torch::kBFloat16),
-                                      {}, l.stride, l.padding)
-                     .to(x.dtype());
+  const auto y =
+      precision_ == Precision::kBf16
+          ? transposed_convolution(x.to(torch::kBFloat16), weight(layer).to(torch::kBFloat16),
+                                   l.stride, l.padding)
+                .to(x.dtype())
+          : transposed_convolution(x, weight(layer), l.stride, l.padding);
   return bias.defined() ? y + per_channel(bias) : y;
 }
 
@@ -65,6 +66,14 @@ torch::Tensor ConvDecoder::down(const torch::Tensor& gradient, std::size_t layer
   return at::conv2d(gradient.to(torch::kBFloat16), weight(layer).to(torch::kBFloat16), {}, l.stride,
                     l.padding)
       .to(gradient.dtype());
+}
+
+std::int64_t ConvDecoder::output_side(std::size_t layer) const {
+  auto side = spatial_;
+  for (std::size_t i = 0; i <= layer; ++i) {
+    side = (side - 1) * plan_[i].stride - 2 * plan_[i].padding + plan_[i].kernel;
+  }
+  return side;
 }
 
 std::vector<std::int64_t> ConvDecoder::latent_shape() const {
@@ -81,12 +90,12 @@ torch::Tensor ConvDecoder::decode(const torch::Tensor& latents, const Pass& pass
   PassStatistics statistics;
   auto x = latents.view({images, plan_.front().in, spatial_, spatial_});
   for (std::size_t i = 0; i + 1 < plan_.size(); ++i) {
-    x = norms_.empty() ? up(x, i, bias(i))
-                       : norms_[i].forward(up(x, i, {}), pass.normalisation, statistics);
-    x = activation_.forward(x);
+    x = norms_.empty()
+            ? activation_.forward(up(x, i, bias(i)))
+            : norms_[i].forward(up(x, i, {}), activation_, pass.normalisation, statistics);
   }
   if (!statistics.empty() && pass.record != nullptr) pass.record->push_back(std::move(statistics));
-  return at::sigmoid(up(x, plan_.size() - 1, bias(plan_.size() - 1)));  // [B, C, H, W]
+  return at::sigmoid(up(x, plan_.size() - 1, bias(plan_.size() - 1)).contiguous());  // [B, C, H, W]
 }
 
 /// One hidden layer of one image at z = 0; differentiable in the parameters.
@@ -104,9 +113,10 @@ struct ConvDecoder::OriginPass {
 ConvDecoder::OriginPass ConvDecoder::run_at_origin(std::int64_t global_images, const Pass& pass) {
   OriginPass result;
   PassStatistics statistics;
-  auto x = torch::zeros({1, plan_.front().in, spatial_, spatial_}, weight(0).options());
+  const auto side = output_side(0);
+  auto x = torch::zeros({1, plan_.front().out, side, side}, weight(0).options());
   for (std::size_t i = 0; i + 1 < plan_.size(); ++i) {
-    x = up(x, i, {});
+    if (i > 0) x = up(x, i, {});  // the first one's result is 0, whatever its weight
     const auto mean = pixel_mean(x);
     const auto centered = x - mean;
     const auto variance = pixel_mean(centered * centered);
@@ -162,10 +172,17 @@ torch::Tensor ConvDecoder::jacobian(const OriginPass& origin,
                                     OverlappedReduction* reduction) const {
   const auto channels = plan_.front().in;
   const auto values = channels * spatial_ * spatial_;
-  auto x = torch::eye(values, weight(0).options().requires_grad(false))
-               .view({values, channels, spatial_, spatial_});
+  torch::Tensor x;
+  if (spatial_ == 1 && plan_.front().padding == 0) {
+    x = weight(0);  // what the first layer makes of a 1 in each channel
+  } else {
+    x = up(torch::eye(values, weight(0).options().requires_grad(false))
+               .view({values, channels, spatial_, spatial_}),
+           0, {});
+  }
   for (std::size_t i = 0; i + 1 < plan_.size(); ++i) {
-    x = up(x, i, {}) * scaling(origin.layers[i]);
+    if (i > 0) x = up(x, i, {});
+    x = x * scaling(origin.layers[i]);
     if (reduction != nullptr) reduction->between(x);
   }
   return up(x, plan_.size() - 1, {});
@@ -225,10 +242,7 @@ bool ConvDecoder::takes_tangents(std::int64_t global_images) const {
 /// each rank's own mean.
 std::int64_t ConvDecoder::origin_sums(std::int64_t, std::int64_t global_images) const {
   if (batch_norm_ != BatchNormMode::kSync || !takes_tangents(global_images)) return 0;
-  auto side = spatial_;
-  for (const auto& layer : plan_) {
-    side = (side - 1) * layer.stride - 2 * layer.padding + layer.kernel;
-  }
+  const auto side = output_side(plan_.size() - 1);
   return c10::multiply_integers(latent_shape()) * (plan_.back().out * side * side + 1);
 }
 

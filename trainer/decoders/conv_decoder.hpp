@@ -65,6 +65,8 @@ class ConvDecoder final : public Decoder {
   [[nodiscard]] torch::Tensor up(const torch::Tensor& x, std::size_t layer,
                                  const torch::Tensor& bias) const;
   [[nodiscard]] torch::Tensor down(const torch::Tensor& gradient, std::size_t layer) const;
+  /// Height and width of what a layer makes.
+  [[nodiscard]] std::int64_t output_side(std::size_t layer) const;
   [[nodiscard]] OriginPass run_at_origin(std::int64_t global_images, const Pass& pass);
   [[nodiscard]] torch::Tensor scaling(const OriginLayer& layer) const;
   [[nodiscard]] torch::Tensor gradients_of_deviations(const OriginPass& origin,

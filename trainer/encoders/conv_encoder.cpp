@@ -47,13 +47,16 @@ torch::Tensor ConvEncoder::forward(const torch::Tensor& images, const Pass& pass
     const bool normalised = !last && !norms_.empty();
     x = at::conv2d(x, weight, normalised ? torch::Tensor() : bias, layer.shape.stride,
                    layer.shape.padding);
-    if (normalised) x = norms_[j].forward(x, pass.normalisation, statistics);
-    if (!last) x = activation_.forward(x);
+    if (normalised) {
+      x = norms_[j].forward(x, activation_, pass.normalisation, statistics);
+    } else if (!last) {
+      x = activation_.forward(x);
+    }
   }
   if (!statistics.empty() && pass.record != nullptr) pass.record->push_back(std::move(statistics));
   auto shape = decoder_.latent_shape();
   shape.insert(shape.begin(), images.size(0));
-  return x.view(shape);
+  return x.reshape(shape);
 }
 
 }  // namespace gondola

@@ -2,6 +2,8 @@
 
 #include <ATen/Version.h>
 
+#include "trainer/kernels/loops_for.hpp"
+
 namespace gondola {
 
 #define GONDOLA_DECLARE_LOOPS(name)            \
@@ -10,31 +12,19 @@ namespace gondola {
   extern const SineLoops<double> kDoubleLoops; \
   }
 GONDOLA_DECLARE_LOOPS(any_loops)
-#if defined(__x86_64__)
 GONDOLA_DECLARE_LOOPS(avx2_loops)
 GONDOLA_DECLARE_LOOPS(avx512_loops)
-#endif
 
 template <>
 const SineLoops<float>& sine_loops_for(const std::string& capability) {
-#if defined(__x86_64__)
-  if (capability == "AVX512") return avx512_loops::kFloatLoops;
-  if (capability == "AVX2") return avx2_loops::kFloatLoops;
-#else
-  (void)capability;
-#endif
-  return any_loops::kFloatLoops;
+  return loops_for(capability, any_loops::kFloatLoops, avx2_loops::kFloatLoops,
+                   avx512_loops::kFloatLoops);
 }
 
 template <>
 const SineLoops<double>& sine_loops_for(const std::string& capability) {
-#if defined(__x86_64__)
-  if (capability == "AVX512") return avx512_loops::kDoubleLoops;
-  if (capability == "AVX2") return avx2_loops::kDoubleLoops;
-#else
-  (void)capability;
-#endif
-  return any_loops::kDoubleLoops;
+  return loops_for(capability, any_loops::kDoubleLoops, avx2_loops::kDoubleLoops,
+                   avx512_loops::kDoubleLoops);
 }
 
 std::vector<std::string> sine_loop_capabilities() {

@@ -42,8 +42,7 @@ template <typename T>
 /// The instruction sets that ATen uses here, the plainest first, as sine_loops_for() takes them.
 [[nodiscard]] std::vector<std::string> sine_loop_capabilities();
 
-/// For one instruction set, as at::get_cpu_capability() calls it: "AVX512", "AVX2"; every other
-/// name gives the loops that run anywhere. REQUIRES a processor that has it.
+/// For one instruction set, as loops_for() takes it. REQUIRES a processor that has it.
 template <typename T>
 [[nodiscard]] const SineLoops<T>& sine_loops_for(const std::string& capability);
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "trainer/layers/batch_norm_elu.hpp"
 #include "trainer/layers/sync_batch_norm.hpp"
 
 namespace gondola {
@@ -15,18 +16,21 @@ BatchNorm::BatchNorm(std::shared_ptr<Parameters> parameters, const std::string& 
                                    {.name = name + ".bias", .shape = {channels}}})),
       averages_(parameters_->declare_averages(name, channels)) {}
 
-torch::Tensor BatchNorm::forward(const torch::Tensor& x, Normalisation normalisation,
-                                 PassStatistics& statistics) const {
+torch::Tensor BatchNorm::forward(const torch::Tensor& x, const Activation& activation,
+                                 Normalisation normalisation, PassStatistics& statistics) const {
   if (normalisation == Normalisation::kRunning) {
     const auto& average = parameters_->running_averages()[averages_];
     const auto scale = gain() * at::rsqrt(average.variance + kBatchNormEpsilon);  // [C]
-    return x * per_channel(scale) + per_channel((bias() - average.mean) * scale + shift());
+    return activation.forward(x * per_channel(scale) +
+                              per_channel((bias() - average.mean) * scale + shift()));
   }
-  const auto result = sync_batch_norm(
-      x, gain(), shift(), normalisation == Normalisation::kBatch ? communicator_ : nullptr);
+  auto* const communicator = normalisation == Normalisation::kBatch ? communicator_ : nullptr;
+  const bool fused = activation.kind() == ActivationKind::kElu && has_batch_norm_elu(x);
+  const auto result = fused ? batch_norm_elu(x, gain(), shift(), communicator)
+                            : sync_batch_norm(x, gain(), shift(), communicator);
   statistics.push_back(
       {.layer = averages_, .mean = result.mean + bias().detach(), .variance = result.variance});
-  return result.output;
+  return fused ? result.output : activation.forward(result.output);
 }
 
 }  // namespace gondola

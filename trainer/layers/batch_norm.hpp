@@ -8,6 +8,7 @@
 #include <string>
 
 #include "configs/run_config.hpp"
+#include "trainer/layers/activation.hpp"
 #include "trainer/parallel/communicator.hpp"
 #include "trainer/parameters.hpp"
 
@@ -32,9 +33,10 @@ class BatchNorm {
   BatchNorm(std::shared_ptr<Parameters> parameters, const std::string& name, std::int64_t channels,
             std::size_t bias, Communicator* communicator);
 
-  /// Collective under kBatch where ranks share statistics. x [B, C, H, W] -> the same shape; batch
-  /// statistics are appended to `statistics`.
-  [[nodiscard]] torch::Tensor forward(const torch::Tensor& x, Normalisation normalisation,
+  /// Collective under kBatch where ranks share statistics. x [B, C, H, W] -> the same shape, the
+  /// activation behind the norm; batch statistics are appended to `statistics`.
+  [[nodiscard]] torch::Tensor forward(const torch::Tensor& x, const Activation& activation,
+                                      Normalisation normalisation,
                                       PassStatistics& statistics) const;
 
   [[nodiscard]] const torch::Tensor& gain() const { return (*parameters_)[first_]; }       ///< [C]

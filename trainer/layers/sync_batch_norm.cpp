@@ -49,6 +49,22 @@ Statistics statistics_of(const torch::Tensor& x, Communicator* communicator) {
   return s;
 }
 
+/// Collective. The gradients of x, gain and shift, and nothing for the communicator, from that of
+/// the result; differentiable where the arguments are.
+tensor_list backward_through(const torch::Tensor& centered, const torch::Tensor& inverse_stddev,
+                             double values, const torch::Tensor& gain, const torch::Tensor& g,
+                             Communicator* communicator) {
+  const auto of_shift = channel_sums(g);                             // [C]
+  const auto of_gain = channel_sums(g * centered) * inverse_stddev;  // [C]
+  const auto sums =
+      all_reduce_sum_differentiable(torch::stack({of_shift, of_gain}), communicator) / values;
+  // dx = gain / sigma (g - mean(g) - x^ mean(g x^)),  x^ = centered / sigma
+  const auto along = per_channel(sums[1] * inverse_stddev);
+  const auto dx =
+      (g - per_channel(sums[0]) - centered * along) * per_channel(gain * inverse_stddev);
+  return {dx, of_gain, of_shift, {}};
+}
+
 struct SyncBatchNorm : torch::autograd::Function<SyncBatchNorm> {
   static tensor_list forward(AutogradContext* context, const torch::Tensor& x,
                              const torch::Tensor& gain, const torch::Tensor& shift,
@@ -70,30 +86,28 @@ struct SyncBatchNorm : torch::autograd::Function<SyncBatchNorm> {
     auto* communicator = communicator_of(context);
     const auto& g = gradients[0];
 
-    torch::Tensor centered;
-    torch::Tensor inverse_stddev;
-    const double values = context->saved_data["values"].toDouble();
     if (at::GradMode::is_enabled()) {  // a graph is kept: the statistics depend on x
       const auto s = statistics_of(x, communicator);
-      centered = s.centered;
-      inverse_stddev = s.inverse_stddev;
-    } else {
-      centered = x - per_channel(saved[2]);
-      inverse_stddev = saved[3];
+      return backward_through(s.centered, s.inverse_stddev, s.values, gain, g, communicator);
     }
-    const auto of_shift = channel_sums(g);                             // [C]
-    const auto of_gain = channel_sums(g * centered) * inverse_stddev;  // [C]
-    const auto sums =
-        all_reduce_sum_differentiable(torch::stack({of_shift, of_gain}), communicator) / values;
-    // dx = gain / sigma (g - mean(g) - x^ mean(g x^)),  x^ = centered / sigma
-    const auto along = per_channel(sums[1] * inverse_stddev);
-    const auto dx =
-        (g - per_channel(sums[0]) - centered * along) * per_channel(gain * inverse_stddev);
-    return {dx, of_gain, of_shift, {}};
+    return backward_through(x - per_channel(saved[2]), saved[3],
+                            context->saved_data["values"].toDouble(), gain, g, communicator);
   }
 };
 
 }  // namespace
+
+std::vector<torch::Tensor> batch_norm_elu_backward(const torch::Tensor& x,
+                                                   const torch::Tensor& gain,
+                                                   const torch::Tensor& shift,
+                                                   const torch::Tensor& gradient,
+                                                   Communicator* communicator) {
+  const auto s = statistics_of(x, communicator);
+  const auto y = at::addcmul(per_channel(shift), s.centered, per_channel(gain * s.inverse_stddev));
+  const auto g = at::elu_backward(gradient, /*alpha=*/1, /*scale=*/1, /*input_scale=*/1,
+                                  /*is_result=*/false, y);
+  return backward_through(s.centered, s.inverse_stddev, s.values, gain, g, communicator);
+}
 
 BatchNormResult sync_batch_norm(const torch::Tensor& x, const torch::Tensor& gain,
                                 const torch::Tensor& shift, Communicator* communicator) {

@@ -1,0 +1,93 @@
+#include "trainer/layers/transposed_convolution.hpp"
+
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+#include <torch/autograd.h>
+#include <torch/types.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/support/relative_error.hpp"
+
+namespace gondola {
+namespace {
+
+struct Case {
+  std::int64_t images, in, out, height, width, kernel, stride, padding;
+};
+
+/// Those of the plans (4, 2, 1; 4, 1, 0 of one pixel; 3, 2, 1) and odd ones: pixels that no patch
+/// reaches, patches that lie outside for the most part.
+const std::vector<Case> kCases = {{5, 6, 3, 4, 4, 4, 2, 1},    {3, 32, 8, 1, 1, 4, 1, 0},
+                                  {4, 5, 2, 4, 3, 3, 2, 1},    {70, 16, 1, 16, 16, 4, 2, 1},
+                                  {2, 3, 17, 3, 5, 2, 3, 0},   {2, 3, 1, 6, 7, 5, 1, 4},
+                                  {3, 24, 16, 16, 12, 4, 2, 1}};
+
+torch::Tensor normal(at::IntArrayRef shape, std::uint64_t seed, torch::ScalarType type) {
+  return torch::randn(shape, at::detail::createCPUGenerator(seed), torch::kFloat64).to(type);
+}
+
+/// The result, its gradients, and those of a function of these.
+template <typename Convolve>
+std::vector<torch::Tensor> differentiate(const Case& c, torch::ScalarType type,
+                                         const Convolve& convolve) {
+  const auto x = normal({c.images, c.in, c.height, c.width}, 1, type).requires_grad_(true);
+  const auto weight = normal({c.in, c.out, c.kernel, c.kernel}, 2, type).requires_grad_(true);
+  const auto y = convolve(x, weight);
+  const auto first = torch::autograd::grad({torch::sin(y).sum()}, {x, weight}, {},
+                                           /*retain_graph=*/true, /*create_graph=*/true);
+  const auto function = (first[0] * normal(x.sizes(), 3, type)).sum() + first[1].square().sum();
+  const auto second = torch::autograd::grad({function}, {x, weight});
+  return {y, first[0], first[1], second[0], second[1]};
+}
+
+void expect_as_atens(torch::ScalarType type, double tolerance) {
+  for (const auto& c : kCases) {
+    SCOPED_TRACE(std::to_string(c.images) + " images, " + std::to_string(c.out) + " channels, " +
+                 std::to_string(c.kernel) + "/" + std::to_string(c.stride) + "/" +
+                 std::to_string(c.padding));
+    const auto actual = differentiate(c, type, [&](const auto& x, const auto& weight) {
+      return transposed_convolution(x, weight, c.stride, c.padding);
+    });
+    const auto expected = differentiate(c, type, [&](const auto& x, const auto& weight) {
+      return at::conv_transpose2d(x, weight, {}, c.stride, c.padding);
+    });
+    for (std::size_t i = 0; i < actual.size(); ++i) {
+      ASSERT_EQ(actual[i].sizes(), expected[i].sizes()) << i;
+      EXPECT_LE(relative_error(actual[i], expected[i]), tolerance) << i;
+    }
+  }
+}
+
+TEST(TransposedConvolution, result_and_both_orders_of_gradients_are_atens) {
+  expect_as_atens(torch::kFloat64, 1e-13);
+  expect_as_atens(torch::kFloat32, 2e-5);
+}
+
+TEST(TransposedConvolution, a_rank_may_have_no_image) {
+  const auto x = torch::empty({0, 6, 4, 4}).requires_grad_(true);
+  const auto weight = normal({6, 3, 4, 4}, 2, torch::kFloat32).requires_grad_(true);
+  const auto y = transposed_convolution(x, weight, 2, 1);
+  EXPECT_EQ(y.sizes(), (std::vector<std::int64_t>{0, 3, 8, 8}));
+  const auto gradients = torch::autograd::grad({y.sum()}, {x, weight});
+  EXPECT_EQ(gradients[0].sizes(), x.sizes());
+  EXPECT_EQ(gradients[1].abs().sum().item<float>(), 0);
+}
+
+TEST(TransposedConvolution, an_image_has_the_same_bits_on_any_number_of_threads) {
+  const auto x = normal({70, 16, 16, 16}, 1, torch::kFloat64);
+  const auto weight = normal({16, 1, 4, 4}, 2, torch::kFloat64);
+  const auto threads = at::get_num_threads();
+  std::vector<torch::Tensor> results;
+  for (const int count : {1, 2, 3}) {
+    at::set_num_threads(count);
+    results.push_back(transposed_convolution(x, weight, 2, 1));
+  }
+  at::set_num_threads(threads);
+  EXPECT_TRUE(results[0].equal(results[1]));
+  EXPECT_TRUE(results[0].equal(results[2]));
+}
+
+}  // namespace
+}  // namespace gondola
