@@ -28,18 +28,26 @@ torch::Tensor normal(at::IntArrayRef shape, std::uint64_t seed, torch::ScalarTyp
   return torch::randn(shape, at::detail::createCPUGenerator(seed), torch::kFloat64).to(type);
 }
 
-/// The result, its gradients, and those of a function of these.
+/// The result, its gradients without a graph and with one, those of a function of these, and of a
+/// function of those.
 template <typename Convolve>
-std::vector<torch::Tensor> differentiate(const Case& c, torch::ScalarType type,
+std::vector<torch::Tensor> differentiate(const torch::Tensor& given, const torch::Tensor& weights,
                                          const Convolve& convolve) {
-  const auto x = normal({c.images, c.in, c.height, c.width}, 1, type).requires_grad_(true);
-  const auto weight = normal({c.in, c.out, c.kernel, c.kernel}, 2, type).requires_grad_(true);
-  const auto y = convolve(x, weight);
-  const auto first = torch::autograd::grad({torch::sin(y).sum()}, {x, weight}, {},
-                                           /*retain_graph=*/true, /*create_graph=*/true);
-  const auto function = (first[0] * normal(x.sizes(), 3, type)).sum() + first[1].square().sum();
-  const auto second = torch::autograd::grad({function}, {x, weight});
-  return {y, first[0], first[1], second[0], second[1]};
+  const auto x = given.clone().requires_grad_(true);
+  const auto weight = weights.clone().requires_grad_(true);
+  std::vector<torch::Tensor> results = {convolve(x, weight)};
+  auto function = torch::sin(results.front()).sum();
+  for (const bool graph : {false, true, true, false}) {
+    const auto gradients = torch::autograd::grad({function}, {x, weight}, {},
+                                                 /*retain_graph=*/true, /*create_graph=*/graph);
+    results.insert(results.end(), gradients.begin(), gradients.end());
+    if (graph) {
+      function = (gradients[0] * normal(x.sizes(), 3, x.scalar_type())).sum() +
+                 (gradients[0].square().sum() + gradients[1].square().sum()) /
+                     static_cast<double>(x.numel());
+    }
+  }
+  return results;
 }
 
 void expect_as_atens(torch::ScalarType type, double tolerance) {
@@ -47,20 +55,36 @@ void expect_as_atens(torch::ScalarType type, double tolerance) {
     SCOPED_TRACE(std::to_string(c.images) + " images, " + std::to_string(c.out) + " channels, " +
                  std::to_string(c.kernel) + "/" + std::to_string(c.stride) + "/" +
                  std::to_string(c.padding));
-    const auto actual = differentiate(c, type, [&](const auto& x, const auto& weight) {
-      return transposed_convolution(x, weight, c.stride, c.padding);
-    });
-    const auto expected = differentiate(c, type, [&](const auto& x, const auto& weight) {
-      return at::conv_transpose2d(x, weight, {}, c.stride, c.padding);
-    });
-    for (std::size_t i = 0; i < actual.size(); ++i) {
-      ASSERT_EQ(actual[i].sizes(), expected[i].sizes()) << i;
-      EXPECT_LE(relative_error(actual[i], expected[i]), tolerance) << i;
-    }
+    const Placement placement{.stride = c.stride, .padding = c.padding};
+    const auto x = normal({c.images, c.in, c.height, c.width}, 1, type);
+    const auto weight = normal({c.in, c.out, c.kernel, c.kernel}, 2, type);
+    const auto compare = [&](const std::vector<torch::Tensor>& actual,
+                             const std::vector<torch::Tensor>& expected) {
+      for (std::size_t i = 0; i < actual.size(); ++i) {
+        ASSERT_EQ(actual[i].sizes(), expected[i].sizes()) << i;
+        EXPECT_LE(relative_error(actual[i], expected[i]), tolerance) << i;
+      }
+    };
+    const auto transposed = [&](const auto& a, const auto& b) {
+      return at::conv_transpose2d(a, b, {}, c.stride, c.padding);
+    };
+    const auto plain = [&](const auto& a, const auto& b) {
+      return at::conv2d(a, b, {}, c.stride, c.padding);
+    };
+    compare(differentiate(x, weight,
+                          [&](const auto& a, const auto& b) {
+                            return transposed_convolution(a, b, placement);
+                          }),
+            differentiate(x, weight, transposed));
+    const auto gradient = normal(transposed(x, weight).sizes(), 4, type);
+    compare(
+        differentiate(gradient, weight,
+                      [&](const auto& a, const auto& b) { return convolution(a, b, placement); }),
+        differentiate(gradient, weight, plain));
   }
 }
 
-TEST(TransposedConvolution, result_and_both_orders_of_gradients_are_atens) {
+TEST(TransposedConvolution, results_and_three_orders_of_gradients_are_atens) {
   expect_as_atens(torch::kFloat64, 1e-13);
   expect_as_atens(torch::kFloat32, 2e-5);
 }
@@ -68,7 +92,7 @@ TEST(TransposedConvolution, result_and_both_orders_of_gradients_are_atens) {
 TEST(TransposedConvolution, a_rank_may_have_no_image) {
   const auto x = torch::empty({0, 6, 4, 4}).requires_grad_(true);
   const auto weight = normal({6, 3, 4, 4}, 2, torch::kFloat32).requires_grad_(true);
-  const auto y = transposed_convolution(x, weight, 2, 1);
+  const auto y = transposed_convolution(x, weight, {.stride = 2, .padding = 1});
   EXPECT_EQ(y.sizes(), (std::vector<std::int64_t>{0, 3, 8, 8}));
   const auto gradients = torch::autograd::grad({y.sum()}, {x, weight});
   EXPECT_EQ(gradients[0].sizes(), x.sizes());
@@ -82,7 +106,7 @@ TEST(TransposedConvolution, an_image_has_the_same_bits_on_any_number_of_threads)
   std::vector<torch::Tensor> results;
   for (const int count : {1, 2, 3}) {
     at::set_num_threads(count);
-    results.push_back(transposed_convolution(x, weight, 2, 1));
+    results.push_back(transposed_convolution(x, weight, {.stride = 2, .padding = 1}));
   }
   at::set_num_threads(threads);
   EXPECT_TRUE(results[0].equal(results[1]));

@@ -8,7 +8,6 @@
 #include "trainer/layers/batch_norm.hpp"
 #include "trainer/layers/deterministic_convolutions.hpp"
 #include "trainer/layers/sync_batch_norm.hpp"
-#include "trainer/layers/transposed_convolution.hpp"
 #include "trainer/parallel/overlapped_reduction.hpp"
 
 namespace gondola {
@@ -48,24 +47,21 @@ ConvDecoder::ConvDecoder(const ModelSection& model, const LatentSection& latent,
 
 torch::Tensor ConvDecoder::up(const torch::Tensor& x, std::size_t layer,
                               const torch::Tensor& bias) const {
-  const auto& l = plan_[layer];
-  const auto y =
-      precision_ == Precision::kBf16
-          ? transposed_convolution(x.to(torch::kBFloat16), weight(layer).to(torch::kBFloat16),
-                                   l.stride, l.padding)
-                .to(x.dtype())
-          : transposed_convolution(x, weight(layer), l.stride, l.padding);
+  const auto y = in_precision(x, layer, &transposed_convolution);
   return bias.defined() ? y + per_channel(bias) : y;
 }
 
 torch::Tensor ConvDecoder::down(const torch::Tensor& gradient, std::size_t layer) const {
-  const auto& l = plan_[layer];
-  if (precision_ != Precision::kBf16) {
-    return at::conv2d(gradient, weight(layer), {}, l.stride, l.padding);
-  }
-  return at::conv2d(gradient.to(torch::kBFloat16), weight(layer).to(torch::kBFloat16), {}, l.stride,
-                    l.padding)
-      .to(gradient.dtype());
+  return in_precision(gradient, layer, &convolution);
+}
+
+/// A product with a layer's weight in the precision that products have.
+torch::Tensor ConvDecoder::in_precision(const torch::Tensor& x, std::size_t layer,
+                                        Product* product) const {
+  const Placement placement{.stride = plan_[layer].stride, .padding = plan_[layer].padding};
+  if (precision_ != Precision::kBf16) return product(x, weight(layer), placement);
+  return product(x.to(torch::kBFloat16), weight(layer).to(torch::kBFloat16), placement)
+      .to(x.dtype());
 }
 
 std::int64_t ConvDecoder::output_side(std::size_t layer) const {

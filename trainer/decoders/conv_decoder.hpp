@@ -12,6 +12,7 @@
 #include "trainer/decoders/origin_map.hpp"
 #include "trainer/layers/activation.hpp"
 #include "trainer/layers/batch_norm.hpp"
+#include "trainer/layers/transposed_convolution.hpp"
 #include "trainer/parallel/communicator.hpp"
 
 namespace gondola {
@@ -65,6 +66,9 @@ class ConvDecoder final : public Decoder {
   [[nodiscard]] torch::Tensor up(const torch::Tensor& x, std::size_t layer,
                                  const torch::Tensor& bias) const;
   [[nodiscard]] torch::Tensor down(const torch::Tensor& gradient, std::size_t layer) const;
+  using Product = torch::Tensor(const torch::Tensor&, const torch::Tensor&, Placement);
+  [[nodiscard]] torch::Tensor in_precision(const torch::Tensor& x, std::size_t layer,
+                                           Product* product) const;
   /// Height and width of what a layer makes.
   [[nodiscard]] std::int64_t output_side(std::size_t layer) const;
   [[nodiscard]] OriginPass run_at_origin(std::int64_t global_images, const Pass& pass);

@@ -6,14 +6,25 @@
 
 namespace gondola {
 
+/// How the patches of a layer lie on what it makes.
+struct Placement {
+  std::int64_t stride = 2;
+  std::int64_t padding = 1;
+};
+
 /// at::conv_transpose2d without a bias. On the CPU, in float32 and float64, it is one product of
 /// the pixels with the weight, a patch of output for each, and the patches are added up: ATen's
 /// takes up to twenty times as long where an image has few channels. Differentiable any number of
-/// times.
+/// times, by itself and convolution(): ATen's own second derivatives take several times as long.
 ///
 /// x [B, in, H, W], weight [in, out, k, k] -> [B, out, ...], channels last in memory.
 [[nodiscard]] torch::Tensor transposed_convolution(const torch::Tensor& x,
-                                                   const torch::Tensor& weight, std::int64_t stride,
-                                                   std::int64_t padding);
+                                                   const torch::Tensor& weight,
+                                                   Placement placement);
+
+/// at::conv2d without a bias, which is the gradient of the above in x; likewise differentiable.
+/// gradient [B, out, ...] -> [B, in, H, W]
+[[nodiscard]] torch::Tensor convolution(const torch::Tensor& gradient, const torch::Tensor& weight,
+                                        Placement placement);
 
 }  // namespace gondola
