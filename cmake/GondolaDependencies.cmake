@@ -5,8 +5,8 @@
 #   gondola::mpi     MPI 3, C interface
 #   gondola::hdf5    HDF5, C interface
 #   Boost::program_options  prometheus-cpp::core  httplib  spdlog::spdlog
-#   nlohmann_json::nlohmann_json  ZLIB::ZLIB  PNG::PNG  turbojpeg  webp  archive  xxhash
-#   OpenSSL::Crypto  Threads::Threads  lmdb (tests)
+#   nlohmann_json::nlohmann_json  ZLIB::ZLIB  PNG::PNG  JPEG::JPEG  webp  archive  xxhash
+#   OpenSSL::Crypto  Threads::Threads  lmdb, turbojpeg (tests)
 
 find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
@@ -29,6 +29,7 @@ find_package(spdlog CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(PNG REQUIRED)
+find_package(JPEG REQUIRED)
 find_package(ZLIB REQUIRED)
 
 # Libraries that come with a pkg-config file only.
@@ -39,11 +40,11 @@ function(import_with_pkg_config name module)
 endfunction()
 import_with_pkg_config(httplib cpp-httplib Threads::Threads)
 import_with_pkg_config(xxhash libxxhash)
-import_with_pkg_config(turbojpeg libturbojpeg)
 import_with_pkg_config(webp libwebp)
 import_with_pkg_config(archive libarchive)
-if(GONDOLA_TESTS) # they write what the importer of LSUN reads
+if(GONDOLA_TESTS) # they write what importers read, and measure these against it
   import_with_pkg_config(lmdb lmdb)
+  import_with_pkg_config(turbojpeg libturbojpeg)
 endif()
 
 include(GondolaTorch)

@@ -86,7 +86,7 @@ std::string Sha256::finish_hex() {
   return to_hex(std::span(digest).first(length));
 }
 
-std::string sha256_of_file(const std::string& path) {
+std::string sha256_of_file(const std::string& path, const std::stop_token& stop) {
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) {
     const int error = errno;
@@ -101,6 +101,7 @@ std::string sha256_of_file(const std::string& path) {
   ssize_t count = 0;
   while ((count = ::read(file.get(), buffer.get(), kBufferBytes)) > 0) {
     sum.update(buffer.get(), static_cast<std::size_t>(count));
+    if (stop.stop_requested()) throw IoError("the reading of " + path + " was stopped");
   }
   if (count < 0) {
     throw IoError("cannot read " + path + ": " + std::strerror(errno));

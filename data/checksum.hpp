@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 
 namespace gondola {
@@ -42,7 +43,8 @@ class Sha256 {
   std::unique_ptr<State> state_;
 };
 
-/// SHA-256 of a file, as `sha256sum` prints it. @throws MissingInputError, IoError
-[[nodiscard]] std::string sha256_of_file(const std::string& path);
+/// SHA-256 of a file, as `sha256sum` prints it. @throws MissingInputError, IoError (also where it
+/// was stopped)
+[[nodiscard]] std::string sha256_of_file(const std::string& path, const std::stop_token& stop = {});
 
 }  // namespace gondola

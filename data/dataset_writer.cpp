@@ -14,6 +14,7 @@
 #include "configs/errors.hpp"
 #include "data/hdf5_attributes.hpp"
 #include "data/image_blocks.hpp"
+#include "data/images/instruction_set.hpp"
 
 namespace gondola {
 namespace {
@@ -87,6 +88,34 @@ void fill_dataset(hid_t group, const std::string& name, hid_t type, const void* 
   dataset.close();
 }
 
+constexpr std::size_t kMostPixelsAtOnce = 1 << 16;  // whose squares have a sum below 2^32
+
+/// Adds pixels to the sums at their places. Returns the sum of their squares.
+[[gnu::always_inline]] inline std::uint32_t add_pixels_by_any(const std::uint8_t* pixels,
+                                                              std::size_t count,
+                                                              std::uint16_t* sums) {
+  std::uint32_t squares = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    sums[i] = static_cast<std::uint16_t>(sums[i] + pixels[i]);
+    squares += static_cast<std::uint32_t>(pixels[i] * pixels[i]);
+  }
+  return squares;
+}
+
+#if defined(__x86_64__)
+[[gnu::target("avx2")]] std::uint32_t add_pixels_by_avx2(const std::uint8_t* pixels,
+                                                         std::size_t count, std::uint16_t* sums) {
+  return add_pixels_by_any(pixels, count, sums);
+}
+#endif
+
+std::uint32_t add_pixels(const std::uint8_t* pixels, std::size_t count, std::uint16_t* sums) {
+#if defined(__x86_64__)
+  if (instruction_set() != InstructionSet::kBase) return add_pixels_by_avx2(pixels, count, sums);
+#endif
+  return add_pixels_by_any(pixels, count, sums);
+}
+
 }  // namespace
 
 DatasetWriter::DatasetWriter(const std::string& path, DatasetPlan plan)
@@ -154,6 +183,7 @@ void DatasetWriter::write(Split split, std::int64_t first, std::span<const std::
   const std::int64_t offset = parts.offset_bytes + first * image_bytes();
   write_fully(descriptor_.get(), path_, offset, images);
   sum_up(parts, images);
+  extend_checksum(parts, first, images);
   parts.written += count;
   flush_behind(offset + bytes);
 }
@@ -189,7 +219,7 @@ void DatasetWriter::commit(std::span<const SourceFile> sources,
                       std::to_string(state(split).planned) + " images of the " + split_name(split) +
                       " split were found; check the sources");
     }
-    read_checksum(state(split));
+    read_checksum(state(split), state(split).planned);
   }
   if (!descriptor_.close()) {
     throw IoError("cannot write " + path_ + ": " + std::strerror(errno));
@@ -199,24 +229,18 @@ void DatasetWriter::commit(std::span<const SourceFile> sources,
 }
 
 void DatasetWriter::sum_up(SplitState& parts, std::span<const std::uint8_t> images) {
-  constexpr std::size_t kPixelsAtOnce = 1 << 16;  // whose squares have a sum below 2^32
-  constexpr std::size_t kImagesAtOnce = 1 << 16;  // whose sum at a pixel is below 2^32
+  constexpr std::size_t kImagesAtOnce = 256;  // whose sum at a pixel is below 2^16
   const auto bytes = static_cast<std::size_t>(image_bytes());
   const auto plane = static_cast<std::size_t>(plan_.height * plan_.width);
   std::vector<std::uint64_t> squares(parts.channel_squares.size());
-  thread_local std::vector<std::uint32_t> sums;
+  thread_local std::vector<std::uint16_t> sums;
   for (std::size_t images_done = 0; !images.empty(); ++images_done) {
     if (images_done % kImagesAtOnce == 0) sums.assign(bytes, 0);
     for (std::size_t begin = 0; begin < bytes;) {
       const std::size_t channel = begin / plane;
-      const std::size_t end = std::min(begin + kPixelsAtOnce, (channel + 1) * plane);
-      std::uint32_t some_squares = 0;
-      for (std::size_t i = begin; i < end; ++i) {
-        sums[i] += images[i];
-        some_squares += static_cast<std::uint32_t>(images[i]) * images[i];
-      }
-      squares[channel] += some_squares;
-      begin = end;
+      const std::size_t count = std::min(kMostPixelsAtOnce, (channel + 1) * plane - begin);
+      squares[channel] += add_pixels(images.data() + begin, count, sums.data() + begin);
+      begin += count;
     }
     images = images.subspan(bytes);
     if (images.empty() || (images_done + 1) % kImagesAtOnce == 0) {
@@ -230,18 +254,36 @@ void DatasetWriter::sum_up(SplitState& parts, std::span<const std::uint8_t> imag
                  parts.channel_squares.begin(), std::plus<>());
 }
 
-void DatasetWriter::read_checksum(SplitState& parts) {
+void DatasetWriter::extend_checksum(SplitState& parts, std::int64_t first,
+                                    std::span<const std::uint8_t> images) {
+  constexpr std::size_t kMostAhead = 1 << 12;  // beyond which commit() reads the rest
+  const std::int64_t count = static_cast<std::int64_t>(images.size()) / image_bytes();
+  const std::lock_guard lock(parts.checksum_mutex);
+  if (first == parts.checksummed) {
+    parts.checksum.update(images.data(), images.size());
+    parts.checksummed += count;
+  } else if (parts.ahead.size() < kMostAhead) {
+    parts.ahead.emplace(first, count);
+  }
+  while (!parts.ahead.empty() && parts.ahead.begin()->first == parts.checksummed) {
+    const auto next = parts.ahead.extract(parts.ahead.begin());
+    read_checksum(parts, parts.checksummed + next.mapped());
+  }
+}
+
+void DatasetWriter::read_checksum(SplitState& parts, std::int64_t end) {
   constexpr std::int64_t kBlockBytes = 1 << 20;  // stays in the cache
-  Xxh3 checksum;
+  const std::int64_t begin = parts.checksummed;
   for_each_block(
-      parts.planned, image_bytes(), kBlockBytes,
+      end - begin, image_bytes(), kBlockBytes,
       [&](std::int64_t first, std::int64_t, std::span<std::uint8_t> block) {
-        read_fully(descriptor_.get(), path_, parts.offset_bytes + first * image_bytes(), block);
+        read_fully(descriptor_.get(), path_, parts.offset_bytes + (begin + first) * image_bytes(),
+                   block);
       },
       [&](std::int64_t, std::span<const std::uint8_t> block) {
-        checksum.update(block.data(), block.size());
+        parts.checksum.update(block.data(), block.size());
       });
-  parts.checksum = checksum.hex();
+  parts.checksummed = end;
 }
 
 void DatasetWriter::write_small_parts(std::span<const SourceFile> sources) {
@@ -296,7 +338,7 @@ void DatasetWriter::write_split_parts(hid_t file, Split split, std::vector<std::
     sums.push_back(checksum);
   };
   hdf5::Handle group = hdf5::open_group(file, split_name(split));
-  add_checksum("images", parts.checksum);
+  add_checksum("images", parts.checksum.hex());
 
   std::vector<double> mean;  // [C, H, W]
   for (const std::uint64_t sum : parts.sums) {

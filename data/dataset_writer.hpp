@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -39,8 +40,8 @@ class DatasetWriter {
   /// Any number of threads at once. @throws DataError (places beyond the plan), IoError
   void write(Split split, std::int64_t first, std::span<const std::uint8_t> images);
 
-  /// Finishes the file: reads the images back for their checksums, and writes the small parts. The
-  /// labels are those of the splits for which the plan has them, [N] each.
+  /// Finishes the file: completes the checksums, and writes the small parts. The labels are those
+  /// of the splits for which the plan has them, [N] each.
   /// @throws DataError (fewer images than planned, labels that do not fit), ConfigError (a file of
   /// this name has appeared), IoError
   void commit(std::span<const SourceFile> sources, std::vector<std::int64_t> train_labels,
@@ -52,7 +53,10 @@ class DatasetWriter {
     std::atomic<std::int64_t> written = 0;
     bool labelled = false;
     std::vector<std::int64_t> labels;
-    std::string checksum;
+    std::mutex checksum_mutex;  ///< Of the next three.
+    Xxh3 checksum;
+    std::int64_t checksummed = 0;                ///< Images in the checksum: the first so many.
+    std::map<std::int64_t, std::int64_t> ahead;  ///< Written beyond them: first image, images.
     std::vector<std::uint64_t> sums;             ///< [C*H*W], of bytes: exact.
     std::vector<std::uint64_t> channel_squares;  ///< [C], of squared bytes: exact.
   };
@@ -65,7 +69,11 @@ class DatasetWriter {
   void accept_labels(Split split, std::vector<std::int64_t> labels);
   /// Thread-safe.
   void sum_up(SplitState& parts, std::span<const std::uint8_t> images);
-  void read_checksum(SplitState& parts);
+  /// Takes images that were written into the checksum as soon as all before them are in it; those
+  /// that come too early are read back then. Thread-safe.
+  void extend_checksum(SplitState& parts, std::int64_t first, std::span<const std::uint8_t> images);
+  /// Up to image `end`, from what was written.
+  void read_checksum(SplitState& parts, std::int64_t end);
   void write_small_parts(std::span<const SourceFile> sources);
   void write_split_parts(hid_t file, Split split, std::vector<std::string>& names,
                          std::vector<std::string>& sums);

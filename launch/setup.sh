@@ -29,8 +29,8 @@ USAGE
 build_packages=(g++ cmake ninja-build ccache mold pkg-config python3 python3-venv)
 library_packages=(libopenmpi-dev openmpi-bin libhdf5-dev libboost-program-options-dev
     prometheus-cpp-dev libcpp-httplib-dev libspdlog-dev nlohmann-json3-dev libxxhash-dev libpng-dev
-    libturbojpeg0-dev libwebp-dev libarchive-dev liblmdb-dev zlib1g-dev libssl-dev libgtest-dev
-    libgmock-dev)
+    libjpeg-dev libturbojpeg0-dev libwebp-dev libarchive-dev liblmdb-dev zlib1g-dev libssl-dev
+    libgtest-dev libgmock-dev)
 data_packages=(dataset-fashion-mnist)
 slurm_packages=(slurmctld slurmd slurm-client munge libpmix-dev iproute2)
 dashboard_packages=(prometheus chromium)

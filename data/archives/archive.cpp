@@ -14,7 +14,9 @@
 #include <optional>
 
 #include "configs/errors.hpp"
+#include "data/atomic_file.hpp"
 #include "data/file_descriptor.hpp"
+#include "data/file_watch.hpp"
 
 namespace gondola {
 namespace {
@@ -78,6 +80,11 @@ std::vector<std::uint8_t> read_whole_file(const std::string& path) {
     done += static_cast<std::size_t>(count);
   }
   return bytes;
+}
+
+[[noreturn]] void refuse_size(const std::string& where, std::int64_t most_bytes) {
+  throw DataError(where + " has more than the " + std::to_string(most_bytes) +
+                  " bytes that it may have");
 }
 
 /// While it lives, this thread's characters are UTF-8: libarchive converts the names of members to
@@ -162,8 +169,7 @@ class Reader {
       if (result != ARCHIVE_OK) refuse(member);
       if (offset < 0 || offset > most_bytes ||
           static_cast<std::int64_t>(count) > most_bytes - offset) {
-        throw DataError(path_ + (member.empty() ? "" : ": " + member) + " has more than the " +
-                        std::to_string(most_bytes) + " bytes that it may have");
+        refuse_size(path_ + (member.empty() ? "" : ": " + member), most_bytes);
       }
       bytes.resize(static_cast<std::size_t>(offset) + count);  // holes of sparse members are zeros
       std::copy_n(static_cast<const std::uint8_t*>(block), count,
@@ -174,6 +180,19 @@ class Reader {
 
   /// Whether the whole file is packed, so that passing over a member means unpacking it.
   [[nodiscard]] bool is_packed() const { return ::archive_filter_count(archive_.get()) > 1; }
+
+  [[nodiscard]] bool is_tar() const {
+    return (::archive_format(archive_.get()) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR;
+  }
+
+  /// Of a file that is not packed: where what the entry that next() returned has before its bytes
+  /// begins, and where that ends.
+  [[nodiscard]] std::int64_t header_position() const {
+    return ::archive_read_header_position(archive_.get());
+  }
+  [[nodiscard]] std::int64_t data_position() const {
+    return ::archive_filter_bytes(archive_.get(), 0);
+  }
 
  private:
   struct Close {
@@ -197,17 +216,55 @@ class Reader {
   std::unique_ptr<archive, Close> archive_;
 };
 
+/// Where the members of a tar that is not packed lie, so that they can be read past libarchive. It
+/// is known where each follows the one before with nothing but its own bytes, filled up to whole
+/// blocks, between: not of members with holes.
+class TarPlaces {
+ public:
+  struct Place {
+    std::int64_t offset_bytes = 0, size_bytes = 0;
+  };
+
+  /// REQUIRES the entry that next() returned, each after the other.
+  void add(const Reader& reader, archive_entry* entry, bool is_member) {
+    known_ = known_ && !reader.is_packed() && reader.is_tar() && ends_at(reader.header_position());
+    last_ = {reader.data_position(), ::archive_entry_size(entry)};
+    if (known_ && is_member) members_.push_back(last_);
+  }
+
+  /// Of each member, in the order of the file; empty where it is not known. `end` is that of the
+  /// file: after the last member there are empty blocks.
+  [[nodiscard]] std::vector<Place> members(std::int64_t end) && {
+    if (!known_ || last_.offset_bytes + last_.size_bytes > end) members_.clear();
+    return std::move(members_);
+  }
+
+ private:
+  [[nodiscard]] bool ends_at(std::int64_t position) const {
+    constexpr std::int64_t kBlock = 512;
+    const std::int64_t end = last_.offset_bytes + last_.size_bytes;
+    return (end + kBlock - 1) / kBlock * kBlock == position;
+  }
+
+  bool known_ = true;
+  Place last_;
+  std::vector<Place> members_;
+};
+
 /// A tar or zip.
 class PackedArchive final : public Archive {
  public:
   explicit PackedArchive(const std::string& path) : Archive(path) {
     Reader reader(path, Reader::Format::kArchive);
+    status_ = stat_of(path);
     std::vector<std::string> stored;
+    TarPlaces tar;
     std::int64_t kept_bytes = 0;
     bool keep = true;
     while (archive_entry* entry = reader.next()) {
       const auto name = reader.member_name(entry);
       keep = keep && reader.is_packed();
+      tar.add(reader, entry, name.has_value());
       if (!name) continue;
       stored.push_back(*name);
       keep = keep && ::archive_entry_size(entry) <= kMostKeptBytes - kept_bytes;
@@ -218,11 +275,16 @@ class PackedArchive final : public Archive {
       }
     }
     if (!keep) kept_ = {};
+    tar_places_ = std::move(tar).members(status_.st_size);
 
     std::vector<std::size_t> order(stored.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::sort(order.begin(), order.end(),
-              [&](std::size_t a, std::size_t b) { return natural_less(stored[a], stored[b]); });
+    const auto before = [&](std::size_t a, std::size_t b) {
+      return natural_less(stored[a], stored[b]);
+    };
+    if (!std::is_sorted(order.begin(), order.end(), before)) {  // mostly it is
+      std::sort(order.begin(), order.end(), before);
+    }
     place_.resize(stored.size());
     for (std::size_t member = 0; member < order.size(); ++member) {
       place_[order[member]] = member;
@@ -250,6 +312,10 @@ class PackedArchive final : public Archive {
       }
       return;
     }
+    if (!tar_places_.empty()) {
+      read_places(wanted, take);
+      return;
+    }
     Reader reader(path_, Reader::Format::kArchive);
     std::size_t stored = 0;
     while (archive_entry* entry = reader.next()) {
@@ -269,15 +335,35 @@ class PackedArchive final : public Archive {
     throw DataError(path_ + " changed while it was read; start again when it is complete");
   }
 
+  /// read() of a tar whose places are known.
+  void read_places(const std::function<bool(std::size_t)>& wanted,
+                   const std::function<void(std::size_t, std::vector<std::uint8_t>)>& take) const {
+    const FileDescriptor file(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file) throw IoError("cannot open " + path_ + ": " + std::strerror(errno));
+    const FileWatch watch(path_, file, status_);
+    for (std::size_t stored = 0; stored < place_.size(); ++stored) {
+      const std::size_t member = place_[stored];
+      if (!wanted(member)) continue;
+      const auto [offset, size] = tar_places_[stored];
+      if (size > kMostMemberBytes) refuse_size(path_ + ": " + names_[member], kMostMemberBytes);
+      std::vector<std::uint8_t> bytes(static_cast<std::size_t>(size));
+      read_fully(file.get(), path_, offset, bytes);
+      take(member, std::move(bytes));
+    }
+    watch.check(file, status_.st_size, 0);
+  }
+
   std::vector<std::size_t> place_;               ///< Of the n-th stored member in names().
   std::vector<std::vector<std::uint8_t>> kept_;  ///< By stored order; empty where not kept.
+  std::vector<TarPlaces::Place> tar_places_;     ///< By stored order; empty where not known.
+  struct ::stat status_ {};                      ///< Of the file, when it was opened.
 };
 
 /// A folder, or one plain file.
 class Folder final : public Archive {
  public:
-  explicit Folder(const std::string& path) : Archive(path) {
-    if (fs::is_directory(path)) {
+  explicit Folder(const std::string& path) : Archive(path), is_folder_(fs::is_directory(path)) {
+    if (is_folder_) {
       add_folder("");
       std::sort(names_.begin(), names_.end(), natural_less);
     } else {
@@ -294,7 +380,7 @@ class Folder final : public Archive {
   [[nodiscard]] bool members_are_files() const override { return true; }
 
   [[nodiscard]] std::string describe(std::size_t member) const override {
-    return fs::is_directory(path_) ? (fs::path(path_) / names_[member]).string() : path_;
+    return is_folder_ ? (fs::path(path_) / names_[member]).string() : path_;
   }
 
   void read(
@@ -323,6 +409,8 @@ class Folder final : public Archive {
       }
     }
   }
+
+  const bool is_folder_;
 };
 
 /// Whether the file's name says that it is a tar or zip; other files stand for themselves.

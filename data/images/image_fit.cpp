@@ -56,11 +56,13 @@ PlanarImage ImageFit::apply(PlanarImage image) const {
     image = crop_to_aspect(image, options_.height, options_.width);
   }
   if (image.height == options_.height && image.width == options_.width) return image;
-  PlanarImage fitted{
-      .channels = image.channels, .height = options_.height, .width = options_.width};
-  fitted.pixels.resize(static_cast<std::size_t>(image.channels * fitted.height * fitted.width));
-  resizer_for(image.height, image.width)->resize(image.pixels, fitted.pixels);
-  return fitted;
+  thread_local std::vector<std::uint8_t> fitted;  // of the last picture its memory is taken
+  fitted.resize(static_cast<std::size_t>(image.channels * options_.height * options_.width));
+  resizer_for(image.height, image.width)->resize(image.pixels, fitted);
+  std::swap(image.pixels, fitted);
+  image.height = options_.height;
+  image.width = options_.width;
+  return image;
 }
 
 std::shared_ptr<const Resizer> ImageFit::resizer_for(std::int64_t height,

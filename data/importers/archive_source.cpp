@@ -26,12 +26,14 @@ ArchiveSource::ArchiveSource(const std::vector<std::string>& inputs) {
   for (const std::string& input : inputs) {
     archives_.push_back(Archive::open(input));
     places_.emplace_back(archives_.back()->names().size());
+    first_files_.push_back(listing_.files.size());
     const auto files = archives_.back()->files();
     listing_.files.insert(listing_.files.end(), files.begin(), files.end());
   }
   if (archives_.empty()) {
     throw MissingInputError("no images were given to import; give a folder or files with --input");
   }
+  listing_.as_images.resize(listing_.files.size());
 }
 
 void ArchiveSource::add(std::size_t archive, std::size_t member, Split split,
@@ -39,6 +41,12 @@ void ArchiveSource::add(std::size_t archive, std::size_t member, Split split,
   auto& part = listing_.of(split);
   places_[archive][member] = ImportPlace{split, part.images++};
   if (label) part.labels.push_back(*label);
+  if (const auto file = file_of(archive, member)) listing_.as_images[*file] = true;
+}
+
+std::optional<std::size_t> ArchiveSource::file_of(std::size_t archive, std::size_t member) const {
+  if (!archives_[archive]->members_are_files()) return std::nullopt;
+  return first_files_[archive] + member;
 }
 
 void ArchiveSource::require_images(const std::string& what) const {
@@ -61,7 +69,8 @@ void ArchiveSource::deliver(const std::function<bool(ImportPlace)>& wanted,
     archives_[i]->read(needed, [&](std::size_t member, std::vector<std::uint8_t> bytes) {
       take({.place = *places[member],
             .name = archives_[i]->describe(member),
-            .bytes = std::move(bytes)});
+            .bytes = std::move(bytes),
+            .file = file_of(i, member)});
     });
   }
 }

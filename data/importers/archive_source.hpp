@@ -38,7 +38,11 @@ class ArchiveSource : public ImportSource {
   void require_images(const std::string& what) const;
 
  private:
+  /// Where in listing().files a member is that is a file of its own.
+  [[nodiscard]] std::optional<std::size_t> file_of(std::size_t archive, std::size_t member) const;
+
   std::vector<std::unique_ptr<Archive>> archives_;
+  std::vector<std::size_t> first_files_;  ///< By archive, in listing().files.
   std::vector<std::vector<std::optional<ImportPlace>>> places_;  ///< By archive and member.
 };
 

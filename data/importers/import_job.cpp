@@ -1,7 +1,6 @@
 #include "data/importers/import_job.hpp"
 
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <atomic>
@@ -18,6 +17,7 @@
 #include "configs/errors.hpp"
 #include "data/dataset_writer.hpp"
 #include "data/importers/image_pipeline.hpp"
+#include "data/importers/source_sums.hpp"
 
 namespace gondola {
 namespace {
@@ -57,85 +57,6 @@ class Progress {
   std::chrono::steady_clock::time_point next_ = {};
 };
 
-/// The files that an import reads, as they were before it began.
-class SourceFiles {
- public:
-  SourceFiles(std::vector<std::string> paths, std::int64_t jobs) : paths_(std::move(paths)) {
-    for (const std::string& path : paths_) stamps_.push_back(stamp_of(path));
-    sum_up(jobs);
-  }
-
-  /// One entry a file; many files are named by one sum of all.
-  [[nodiscard]] std::vector<SourceFile> described() const {
-    constexpr std::size_t kMostEntries = 16;
-    std::vector<SourceFile> entries;
-    for (std::size_t i = 0; i < paths_.size(); ++i) {
-      entries.push_back({fs::path(paths_[i]).filename().string(), sums_[i]});
-    }
-    if (entries.size() <= kMostEntries) return entries;
-    Sha256 all;
-    for (const SourceFile& entry : entries) {
-      const std::string line = entry.sha256 + "  " + entry.name + "\n";
-      all.update(line.data(), line.size());
-    }
-    return {{std::to_string(entries.size()) + " files, " + entries.front().name + " to " +
-                 entries.back().name,
-             all.finish_hex()}};
-  }
-
-  /// @throws DataError where a file is no longer what it was
-  void require_unchanged() const {
-    for (std::size_t i = 0; i < paths_.size(); ++i) {
-      if (stamp_of(paths_[i]) != stamps_[i]) {
-        throw DataError(paths_[i] +
-                        " changed while it was imported; start again when it is complete");
-      }
-    }
-  }
-
- private:
-  /// Size and time of the last change.
-  using Stamp = std::array<std::int64_t, 3>;
-
-  static Stamp stamp_of(const std::string& path) {
-    struct stat status {};
-    if (::stat(path.c_str(), &status) != 0) {
-      throw IoError("cannot look at " + path + ": " + std::strerror(errno));
-    }
-    return {status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
-  }
-
-  void sum_up(std::int64_t jobs) {
-    sums_.resize(paths_.size());
-    std::atomic<std::size_t> next = 0;
-    std::mutex mutex;
-    std::exception_ptr error;
-    const auto work = [&] {
-      try {
-        for (std::size_t i = next++; i < paths_.size(); i = next++) {
-          sums_[i] = sha256_of_file(paths_[i]);
-        }
-      } catch (...) {
-        const std::lock_guard lock(mutex);
-        error = std::current_exception();
-        next = paths_.size();
-      }
-    };
-    {
-      std::vector<std::jthread> threads;
-      for (std::int64_t i = 1; i < jobs && threads.size() + 1 < paths_.size(); ++i) {
-        threads.emplace_back(work);
-      }
-      work();
-    }
-    if (error) std::rethrow_exception(error);
-  }
-
-  std::vector<std::string> paths_;
-  std::vector<Stamp> stamps_;
-  std::vector<std::string> sums_;
-};
-
 struct Shape {
   std::int64_t channels = 0, height = 0, width = 0;
   bool operator==(const Shape&) const = default;
@@ -164,8 +85,7 @@ class Job {
       : source_(source),
         options_(options),
         fit_(options.fit),
-        files_(source.listing().files, options.jobs),
-        sources_(files_.described()) {}
+        sums_(source.listing(), options.jobs) {}
 
   ImportReport run() {
     if (options_.bad_images == ImportOptions::BadImages::kSkip) find_bad_images();
@@ -283,7 +203,8 @@ class Job {
     const auto same = [](const SourceFile& a, const SourceFile& b) {
       return a.name == b.name && a.sha256 == b.sha256;
     };
-    if (!std::equal(header.sources.begin(), header.sources.end(), sources_.begin(), sources_.end(),
+    const auto sources = sums_.described();
+    if (!std::equal(header.sources.begin(), header.sources.end(), sources.begin(), sources.end(),
                     same)) {
       refuse("it was made from other files");
     }
@@ -329,6 +250,7 @@ class Job {
     };
     for (const RawImage& raw : images) {
       const PlanarImage image = fit_.apply(source_.decode(raw));
+      if (raw.file) sums_.add(*raw.file, raw.bytes);
       progress.add(1);
       require_shape(raw, shape_of(image));
       const auto place = plan_->target(raw.place).value();
@@ -386,10 +308,11 @@ class Job {
   }
 
   void finish(OutputFile& output) {
-    files_.require_unchanged();
+    const auto sources = sums_.described();
+    sums_.require_unchanged();
     const std::lock_guard lock(output.mutex);
     const std::lock_guard hdf5_lock(hdf5_mutex_);
-    output.writer->commit(sources_, plan_->labels(Split::kTrain, output.plan.ranges[0]),
+    output.writer->commit(sources, plan_->labels(Split::kTrain, output.plan.ranges[0]),
                           plan_->labels(Split::kTest, output.plan.ranges[1]));
     output.writer.reset();
   }
@@ -397,8 +320,7 @@ class Job {
   ImportSource& source_;
   const ImportOptions& options_;
   const ImageFit fit_;
-  const SourceFiles files_;
-  const std::vector<SourceFile> sources_;
+  SourceSums sums_;
   std::vector<ImportPlace> bad_places_;
   std::optional<ImportPlan> plan_;
   std::string recipe_;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct RawImage {
   ImportPlace place = {};
   std::string name = {};                 ///< For messages: the file, and which image of it.
   std::vector<std::uint8_t> bytes = {};  ///< Encoded or plain: what decode() of its source takes.
+  std::optional<std::size_t> file = {};  ///< Where the bytes are all of a file: of listing().files.
 };
 
 /// What a source holds, known before its first image is read.
@@ -34,6 +36,8 @@ struct ImportListing {
   std::array<OfSplit, 2> splits = {};   ///< By Split.
   std::string recipe = {};              ///< What the source does to the images, in words.
   std::vector<std::string> files = {};  ///< Paths of the files that were or will be read.
+  /// Of each file (of those beyond its end: no), whether it is an image, with RawImage.file.
+  std::vector<bool> as_images = {};
 
   [[nodiscard]] OfSplit& of(Split split) { return splits[static_cast<std::size_t>(split)]; }
   [[nodiscard]] const OfSplit& of(Split split) const {

@@ -40,6 +40,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::AnyOf;
+using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -94,6 +95,38 @@ TEST_F(DatasetFiles, mean_image_and_statistics_are_exact) {
     EXPECT_NEAR(file.header().channel_mean.at(channel), sum / 84, 1e-14);
     EXPECT_NEAR(file.header().channel_stddev.at(channel),
                 std::sqrt(squares / 84 - sum / 84 * sum / 84), 1e-12);
+  }
+}
+
+TEST_F(DatasetFiles, sums_of_many_bright_images_are_exact) {
+  constexpr std::int64_t kImages = 600;
+  DatasetWriter writer(in_folder("a.h5"),
+                       {.channels = 1, .height = 5, .width = 9, .train_images = kImages});
+  writer.write(Split::kTrain, 0, std::vector<std::uint8_t>(kImages * 45, 255));
+  writer.commit({}, {}, {});
+  const DatasetFile file(in_folder("a.h5"));
+  EXPECT_THAT(file.split(Split::kTrain)->mean_image, Each(1.0));
+  EXPECT_THAT(file.header().channel_mean, ElementsAre(1.0));
+  EXPECT_THAT(file.header().channel_stddev, ElementsAre(0.0));
+}
+
+TEST_F(DatasetFiles, checksums_are_those_of_the_whole_in_whatever_order_pieces_come) {
+  constexpr std::int64_t kPieces = 10000;  // more than are remembered out of turn
+  const auto all = test_images(0, kPieces, 4);
+  Xxh3 sum;
+  sum.update(all.data(), all.size());
+  for (const std::int64_t step : {1, 3, 7, 9999}) {  // of which none divides the number
+    DatasetWriter writer(in_folder(std::to_string(step)),
+                         {.channels = 1, .height = 2, .width = 2, .train_images = kPieces});
+    for (std::int64_t i = 0; i < kPieces; ++i) {
+      const std::int64_t place = i * step % kPieces;
+      writer.write(Split::kTrain, place,
+                   std::span(all).subspan(static_cast<std::size_t>(4 * place), 4));
+    }
+    writer.commit({}, {}, {});
+    EXPECT_EQ(DatasetFile(in_folder(std::to_string(step))).split(Split::kTrain)->images_checksum,
+              sum.hex())
+        << step;
   }
 }
 

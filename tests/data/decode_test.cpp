@@ -65,24 +65,59 @@ TEST_F(Decode, pictures_are_what_pillow_makes_of_them) {
   }
 }
 
+/// Rows that a third of the height lies above, or 1 or 17, which are in the midst of blocks and
+/// beside their edges, or the last.
+std::vector<Window> windows_of(const PlanarImage& image) {
+  std::vector<Window> windows;
+  for (const std::int64_t top :
+       {image.height / 3, std::int64_t{0}, std::int64_t{1}, std::int64_t{17}, image.height - 1}) {
+    for (const std::int64_t height : {(image.height + 1) / 2, std::int64_t{1}}) {
+      if (top + height > image.height) continue;
+      windows.push_back(
+          {.top = top, .left = image.width / 4, .height = height, .width = (image.width + 1) / 2});
+    }
+  }
+  return windows;
+}
+
 TEST_F(Decode, a_window_of_a_picture_is_what_a_crop_of_the_whole_is) {
   for (const std::string& name : names()) {
     const PlanarImage right = expected(name);
-    const Window window{.top = right.height / 3,
-                        .left = right.width / 4,
-                        .height = (right.height + 1) / 2,
-                        .width = (right.width + 1) / 2};
-    const PlanarImage part =
-        decode_image(packed(name), name, [&](std::int64_t height, std::int64_t width) {
-          EXPECT_EQ(height, right.height) << name;
-          EXPECT_EQ(width, right.width) << name;
-          return window;
-        });
-    const auto wanted = crop(right, window.top, window.left, window.height, window.width);
-    EXPECT_EQ(part.channels, wanted.channels) << name;
-    EXPECT_EQ(part.height, wanted.height) << name;
-    EXPECT_EQ(part.width, wanted.width) << name;
-    EXPECT_EQ(part.pixels, wanted.pixels) << name;
+    for (const Window& window : windows_of(right)) {
+      const PlanarImage part =
+          decode_image(packed(name), name, [&](std::int64_t height, std::int64_t width) {
+            EXPECT_EQ(height, right.height) << name;
+            EXPECT_EQ(width, right.width) << name;
+            return window;
+          });
+      const auto wanted = crop(right, window.top, window.left, window.height, window.width);
+      EXPECT_EQ(part.channels, wanted.channels) << name;
+      EXPECT_EQ(part.height, wanted.height) << name;
+      EXPECT_EQ(part.width, wanted.width) << name;
+      EXPECT_EQ(part.pixels, wanted.pixels) << name << " from row " << window.top;
+    }
+  }
+}
+
+TEST_F(Decode, damage_below_a_window_is_found) {
+  for (const std::string& name : names()) {
+    const Bytes whole = packed(name);
+    const auto cut = std::span(whole).first(whole.size() - 16);
+    EXPECT_THAT(complaint<DataError>([&] {
+                  (void)decode_image(cut, name, [](std::int64_t, std::int64_t width) {
+                    return Window{.top = 0, .left = 0, .height = 1, .width = width};
+                  });
+                }),
+                StartsWith(name));
+  }
+}
+
+TEST_F(Decode, a_picture_that_is_refused_for_its_size_does_not_spoil_the_next) {
+  const auto refuse = [](std::int64_t, std::int64_t) -> Window { throw DataError("too small"); };
+  for (const std::string& name : names()) {
+    EXPECT_EQ(complaint<DataError>([&] { (void)decode_image(packed(name), name, refuse); }),
+              "too small");
+    EXPECT_EQ(decode_image(packed(name), name).pixels, expected(name).pixels) << name;
   }
 }
 

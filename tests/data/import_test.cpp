@@ -181,6 +181,95 @@ TEST_F(Imports, a_large_member_of_a_packed_tar_that_no_one_wants_does_no_harm) {
   EXPECT_EQ(images_of("out.h5"), test_images(0, 1, 30));
 }
 
+/// A tar, not packed, of pictures under names of more than 100 characters; the first lies behind a
+/// hole of zeros that are not stored, where `with_hole` says so.
+void write_special_tar(const std::string& path, const std::vector<std::string>& pictures,
+                       bool with_hole) {
+  constexpr std::int64_t kHole = 1 << 20;
+  archive* out = ::archive_write_new();
+  ::archive_write_set_format_pax(out);
+  ASSERT_EQ(::archive_write_open_filename(out, path.c_str()), ARCHIVE_OK);
+  for (std::size_t i = 0; i < pictures.size(); ++i) {
+    std::string bytes = pictures[i];
+    archive_entry* entry = ::archive_entry_new();
+    ::archive_entry_set_filetype(entry, AE_IFREG);
+    ::archive_entry_set_perm(entry, 0644);
+    const std::string name = std::string(120, 'n') + std::to_string(i) + ".png";
+    ::archive_entry_set_pathname(entry, name.c_str());
+    const bool hole_comes_first = with_hole && i == 0;
+    if (hole_comes_first) bytes.insert(0, kHole, '\0');
+    ::archive_entry_set_size(entry, static_cast<la_int64_t>(bytes.size()));
+    if (hole_comes_first) {
+      ::archive_entry_sparse_add_entry(entry, kHole, static_cast<la_int64_t>(pictures[i].size()));
+    }
+    ::archive_write_header(out, entry);
+    ::archive_write_data(out, bytes.data(), bytes.size());
+    ::archive_entry_free(entry);
+  }
+  ::archive_write_close(out);
+  ::archive_write_free(out);
+}
+
+TEST_F(Imports, tars_with_long_names_and_holes_are_read) {
+  write_pictures("p", 3);
+  std::vector<std::string> pictures;
+  for (int i = 0; i < 3; ++i) {
+    pictures.push_back(read_bytes(in_folder("p/img" + std::to_string(i) + ".png")));
+  }
+  for (const bool with_hole : {false, true}) {
+    const std::string name = with_hole ? "hole.tar" : "long.tar";
+    write_special_tar(in_folder(name), pictures, with_hole);
+    ASSERT_LT(std::filesystem::file_size(in_folder(name)), 1U << 20);
+    const auto archive = Archive::open(in_folder(name));
+    ASSERT_THAT(archive->names(), SizeIs(3));
+    for (std::size_t i = 0; i < 3; ++i) {
+      const auto bytes = archive->read_one(i);
+      const std::string hole(with_hole && i == 0 ? 1 << 20 : 0, '\0');
+      EXPECT_TRUE(std::string(bytes.begin(), bytes.end()) == hole + pictures[i])
+          << name << " " << i;
+    }
+  }
+}
+
+TEST_F(Imports, a_zip_of_a_single_member_is_read) {
+  const std::string words(40, 'w');
+  write_archive(in_folder("one.zip"), {{"a.txt", words}});
+  const auto bytes = Archive::open(in_folder("one.zip"))->read_one(0);
+  EXPECT_EQ(std::string(bytes.begin(), bytes.end()), words);
+}
+
+TEST_F(Imports, a_tar_that_changes_after_it_was_listed_is_refused) {
+  write_pictures("p", 3);
+  std::vector<std::pair<std::string, std::string>> files;
+  for (int i = 0; i < 3; ++i) {
+    const std::string name = "img" + std::to_string(i) + ".png";
+    files.emplace_back(name, read_bytes(in_folder("p/" + name)));
+  }
+  write_archive(in_folder("p.tar"), files);
+  const auto source = importer("images").open({.inputs = {in_folder("p.tar")}});
+  std::swap(files[0].second, files[1].second);
+  write_archive(in_folder("p.tar"), files);
+  EXPECT_THAT(complaint<DataError>([&] {
+                (void)run_import(*source, {.output = in_folder("out.h5"), .name = "test"});
+              }),
+              AllOf(HasSubstr("p.tar"), HasSubstr("written")));
+  EXPECT_THAT(listing(), ElementsAre("p", "p.tar"));
+}
+
+TEST_F(Imports, a_folder_is_named_by_the_sums_that_sha256sum_prints) {
+  write_pictures("p", 3);
+  write_bytes("p/notes.txt", "words");
+  for (const std::int64_t limit : {0, 2}) {  // files whose images are left out count as well
+    const std::string name = "limit" + std::to_string(limit) + ".h5";
+    import_from("images", {"p"}, {.output = in_folder(name), .plan = {.limit = limit}});
+    const auto sources = DatasetFile(in_folder(name)).header().sources;
+    ASSERT_THAT(sources, SizeIs(4));
+    for (const SourceFile& source : sources) {
+      EXPECT_EQ(source.sha256, sha256_of_file(in_folder("p/" + source.name))) << source.name;
+    }
+  }
+}
+
 TEST_F(Imports, folders_are_classes_where_there_are_several) {
   write_picture(in_folder("p/dog/1.png"), 0, 2, 2);
   write_picture(in_folder("p/dog/2.png"), 1, 2, 2);
