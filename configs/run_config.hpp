@@ -150,6 +150,7 @@ struct ParallelSection {
   std::int64_t threads = 0;  ///< Compute threads of a rank; 0: auto, its share of the node's cores.
   std::int64_t coordinate_ranks = 1;  ///< siren: ranks that share an image's coordinates.
   Overlap overlap = Overlap::kAuto;   ///< auto: where it saves bytes that are waited for.
+  std::int64_t bucket_bytes = 0;      ///< Of the gradient, reduced at a time; 0: auto, measured.
   std::int64_t expect_world = 0;      ///< Refuse any other number of ranks; 0: any.
   double timeout_seconds = 300.0;     ///< A collective older than this ends the run with 76.
   std::int64_t check_every = 1000;    ///< Steps between replica checks; 0: never.

@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 #include <mpi.h>
 #include <torch/cuda.h>
+#include <unistd.h>
 
 #include <array>
 #include <map>
@@ -63,21 +64,58 @@ bool takes_gpus(DeviceKind kind, int visible, MPI_Comm world) {
                    "--gpus-per-node), or set --parallel.device cpu");
 }
 
-/// Collective over the machine.
-torch::Device choose_gpu(int visible, const MpiSession& mpi) {
+/// From each of these to each. Empty where this rank does not see them all.
+PeerAccess access_between([[maybe_unused]] std::span<const GpuOfRank> gpus) {
+  PeerAccess access;
+#if GONDOLA_WITH_CUDA
+  std::vector<int> devices;
+  for (const auto& gpu : gpus) {
+    int device = 0;
+    if (cudaDeviceGetByPCIBusId(&device, gpu.bus_id.c_str()) != cudaSuccess) {
+      static_cast<void>(cudaGetLastError());  // or a later call reports it
+      return {};
+    }
+    devices.push_back(device);
+  }
+  for (const int from : devices) {
+    auto& row = access.emplace_back();
+    for (const int to : devices) {
+      int can = 0;
+      row.push_back(from == to ||
+                    (cudaDeviceCanAccessPeer(&can, from, to) == cudaSuccess && can != 0));
+    }
+  }
+#endif
+  return access;
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  ::gethostname(name.data(), name.size() - 1);
+  return name.data();
+}
+
+/// Collective over the machine. Puts device, peers and warning into the binding.
+void choose_gpu(int visible, const MpiSession& mpi, DeviceBinding& binding) {
   const int gpu = gpu_of_rank(visible, mpi.local_rank(), mpi.local_size());
   struct Place {
     int rank = 0;
+    int visible = 0;
     std::array<char, 32> bus_id{};
   };
-  Place mine{.rank = mpi.rank(), .bus_id = {}};
+  Place mine{.rank = mpi.rank(), .visible = visible, .bus_id = {}};
   bus_id_of(gpu).copy(mine.bus_id.data(), mine.bus_id.size() - 1);
   std::vector<GpuOfRank> gpus;
   for (const auto& place : gather(mpi.node(), mine)) {
-    gpus.push_back({.rank = place.rank, .bus_id = place.bus_id.data()});
+    gpus.push_back({.rank = place.rank, .bus_id = place.bus_id.data(), .visible = place.visible});
   }
   refuse_shared_gpus(gpus);
-  return {torch::kCUDA, static_cast<c10::DeviceIndex>(gpu)};
+  binding.device = {torch::kCUDA, static_cast<c10::DeviceIndex>(gpu)};
+  if (mpi.local_rank() != 0 || gpus.size() == 1) return;
+  binding.warning = narrow_view_warning(gpus, host_name());
+  if (const auto access = access_between(gpus); !access.empty()) {
+    binding.peers = host_name() + ": " + peer_access_in_words(gpus, access);
+  }
 }
 
 }  // namespace
@@ -118,7 +156,7 @@ DeviceBinding bind_device(const ParallelSection& config, const MpiSession& mpi) 
   DeviceBinding binding;
   const auto visible = static_cast<int>(torch::cuda::device_count());
   if (takes_gpus(config.device, visible, mpi.world())) {
-    binding.device = choose_gpu(visible, mpi);
+    choose_gpu(visible, mpi, binding);
     binding.description = binding.device.str() + " (" + bus_id_of(binding.device.index()) + "), ";
   }
   const auto masks = gather(mpi.node(), allowed_cores());

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "configs/run_config.hpp"
+#include "launch/gpu_peers.hpp"
 #include "launch/mpi_session.hpp"
 
 namespace gondola {
@@ -15,6 +16,10 @@ struct DeviceBinding {
   torch::Device device = torch::kCPU;
   int threads = 1;          ///< Compute threads, now in force in ATen, MKL and oneDNN.
   std::string description;  ///< For people: "2 threads", "cuda:1 (0000:41:00.0), 8 threads".
+  /// On the first rank of a machine whose ranks have several GPUs: how these reach each other, and
+  /// what is wrong with how ranks see them. Else empty.
+  std::string peers;
+  std::string warning;
 };
 
 /// Collective over the world. Chooses this rank's device and number of threads and puts them into
@@ -30,12 +35,6 @@ void apply_precision(const RunConfig& config);
 
 /// Index of a rank's GPU among the `visible` ones of its machine. @throws WorldError
 [[nodiscard]] int gpu_of_rank(int visible, int local_rank, int local_size);
-
-/// One rank's GPU, by its place on the machine's bus.
-struct GpuOfRank {
-  int rank = 0;
-  std::string bus_id;
-};
 
 /// @throws WorldError naming two ranks of one machine that have the same GPU.
 void refuse_shared_gpus(std::span<const GpuOfRank> gpus);

@@ -134,4 +134,20 @@ std::vector<std::string> plan_lines(const RunConfig& config, const ImageSource& 
   return lines;
 }
 
+std::vector<std::string> reduction_lines(const BucketChoice& bucket, std::int64_t gradient_bytes,
+                                         int world) {
+  if (world == 1 || bucket.bytes >= gradient_bytes) return {};
+  const auto megabytes = [](std::int64_t bytes) {
+    return number(static_cast<double>(bytes) / 1e6, 3) + " MB";
+  };
+  auto line = "all-reduce   " + megabytes(bucket.bytes) + " at a time of a gradient of " +
+              megabytes(gradient_bytes);
+  if (bucket.measured()) {
+    const auto& [latency, seconds_per_byte] = bucket.cost;
+    line += " (a sum takes " + number(1e3 * latency, 2) + " ms, and " +
+            number(1e9 * seconds_per_byte, 2) + " ms for each MB, measured)";
+  }
+  return {line};
+}
+
 }  // namespace gondola

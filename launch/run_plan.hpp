@@ -2,11 +2,13 @@
 
 #include <torch/types.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "configs/run_config.hpp"
 #include "data/image_source.hpp"
+#include "trainer/parallel/bucket_choice.hpp"
 
 namespace gondola {
 
@@ -17,5 +19,9 @@ namespace gondola {
                                                   const ImageSource* held_out,
                                                   const torch::Tensor& parameters,
                                                   const std::string& binding, int world);
+
+/// How the gradient is cut for its all-reduce, and by what figures; none where it is not.
+[[nodiscard]] std::vector<std::string> reduction_lines(const BucketChoice& bucket,
+                                                       std::int64_t gradient_bytes, int world);
 
 }  // namespace gondola

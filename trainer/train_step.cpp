@@ -44,7 +44,9 @@ TrainStep::TrainStep(const RunConfig& config, TrainedState state, Communicator& 
       state_(state),
       communicator_(communicator),
       timer_(timer),
-      reducer_(communicator),
+      reducer_(config.parallel.bucket_bytes > 0
+                   ? GradientReducer(communicator, config.parallel.bucket_bytes)
+                   : GradientReducer(communicator)),
       bound_(config.trainer.outlier_factor, state.decoder.parameters().flat().device()),
       overlaps_(saves_waiting(config, state, communicator.size())) {}
 

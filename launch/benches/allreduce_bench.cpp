@@ -39,11 +39,16 @@ void bench_allreduce(const RunConfig& config, const MpiSession& mpi,
   CollectiveProgress progress;
   const MpiCommunicatorOptions options;
   MpiCommunicator ranks(mpi.world(), progress, options);
-  GradientReducer reducer(ranks);
-  for (const int log2_bytes : {12, 16, 20, 24, 26}) {
+  constexpr int kMostLog2Bytes = 26;
+  const auto largest = torch::zeros({std::int64_t{1} << (kMostLog2Bytes - 2)}, torch::kFloat32);
+  const auto bucket = choose_bucket(config.parallel.bucket_bytes, largest, ranks);
+  GradientReducer reducer(ranks, bucket.bytes);
+  GradientReducer in_largest_buckets(ranks);
+  for (const int log2_bytes : {12, 16, 20, 24, kMostLog2Bytes}) {
     const auto bytes = std::int64_t{1} << log2_bytes;
     auto buffer = torch::zeros({bytes / 4}, torch::kFloat32);
     const auto reduce = [&] { (void)reducer.reduce(buffer); };
+    const auto reduce_in_largest = [&] { (void)in_largest_buckets.reduce(buffer); };
     const auto reduce_by_mpi = [&] {
       mpi_check(MPI_Allreduce(MPI_IN_PLACE, buffer.mutable_data_ptr(),
                               static_cast<int>(buffer.numel()), MPI_FLOAT, MPI_SUM, mpi.world()),
@@ -52,24 +57,28 @@ void bench_allreduce(const RunConfig& config, const MpiSession& mpi,
     // Small ones are repeated within a measurement, for the clock.
     const auto times = std::clamp<std::int64_t>((std::int64_t{1} << 22) / bytes, 1, 100);
     (void)seconds_of(1, ranks, reduce);
+    (void)seconds_of(1, ranks, reduce_in_largest);
     (void)seconds_of(1, ranks, reduce_by_mpi);
-    std::vector<double> seconds, ratios;
+    std::vector<double> seconds, ratios, ratios_to_largest;
     for (std::int64_t repeat = 0; repeat < config.bench.repeats; ++repeat) {
       seconds.push_back(seconds_of(times, ranks, reduce));
+      ratios_to_largest.push_back(seconds_of(times, ranks, reduce_in_largest) / seconds.back());
       ratios.push_back(seconds_of(times, ranks, reduce_by_mpi) / seconds.back());
     }
     // What each rank has to send and to receive at least.
     const double on_the_bus =
         2.0 * (mpi.size() - 1) / mpi.size() * static_cast<double>(bytes) / median(seconds);
-    const nlohmann::ordered_json json = {
+    nlohmann::ordered_json json = {
         {"bench", "allreduce"},
         {"ranks", mpi.size()},
         {"bytes", bytes},
-        {"algorithm", bytes * mpi.size() <= options.gather_bytes ? "gather and add in rank order"
-                                                                 : "reduce-scatter and all-gather"},
+        {"bucket_bytes", std::min(bytes, bucket.bytes)},
+        {"algorithm", bytes * mpi.size() <= options.gather_bytes ? "gathered, added in rank order"
+                                                                 : "shares added in rank order"},
         {"seconds", spread(seconds)},
         {"bus_bytes_per_second", on_the_bus},
         {"ratio_to_mpi_allreduce", spread(ratios)}};
+    if (bytes > bucket.bytes) json["ratio_to_largest_bucket"] = spread(ratios_to_largest);
     if (mpi.rank() == 0) print_line(json.dump());
   }
   ranks.close();

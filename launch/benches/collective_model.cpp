@@ -35,15 +35,17 @@ void add_gather(double m, std::int64_t ranks, double doubling_below, std::vector
   }
 }
 
-void add_reduce_scatter(double n, std::int64_t ranks, std::vector<Messages>& out) {
-  if (ranks < 64 && n >= (ranks < 32 ? 256 : 512) * 1024) {
-    out.push_back(
-        {.count = static_cast<double>(ranks - 1), .bytes = n / static_cast<double>(ranks)});
+/// Of n bytes, of which each rank adds up its share.
+void add_shares(double n, std::int64_t ranks, std::vector<Messages>& out) {
+  const auto share = n / static_cast<double>(ranks);
+  if (ranks < MpiCommunicatorOptions{}.few_messages_from) {
+    out.push_back({.count = 2 * static_cast<double>(ranks - 1), .bytes = share});
     return;
   }
   for (int i = 1; i <= rounds_of(ranks); ++i) {
     out.push_back({.count = 1, .bytes = n / static_cast<double>(std::int64_t{1} << i)});
   }
+  add_gather(share, ranks, 4096, out);
 }
 
 /// What each unknown is multiplied with.
@@ -70,8 +72,7 @@ std::vector<Messages> messages_of(const Collective& collective, std::int64_t ran
       if (collective.bytes * ranks <= MpiCommunicatorOptions{}.gather_bytes) {
         add_gather(n, ranks, 1024, out);
       } else {
-        add_reduce_scatter(n, ranks, out);
-        add_gather(n / static_cast<double>(ranks), ranks, 4096, out);
+        add_shares(n, ranks, out);
       }
       break;
     default:

@@ -32,9 +32,9 @@ struct Messages {
 /// 4.1.4, coll_tuned_decision_fixed.c, without its finer distinctions.
 ///
 ///   sum, W n <= gather_bytes   the gather of n, then additions that are not counted
-///   sum, larger                reduce-scatter and all-gather of n / W:
-///     reduce-scatter           ring of W - 1 messages of n / W, or log2 W of n / 2, n / 4, ... n /
-///                              W
+///   sum, larger                W - 1 messages of n / W to the ranks that add them up, and as many
+///                              from them; from few_messages_from ranks on
+///     reduce-scatter           log2 W of n / 2, n / 4, ... n / W
 ///     all-gather, m a rank     log2 W of m, 2 m, 4 m ...; ring of W - 1 of m; or, between
 ///                              neighbours, W / 2 of 2 m
 ///   barrier, integer sum, broadcast: log2 W of n

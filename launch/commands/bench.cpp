@@ -119,7 +119,8 @@ constexpr Bench kBenches[] = {
     {"allreduce", R"(
           one JSON object a line and size, under mpirun: the sum of a gradient over the ranks, its
           bytes a second on the bus, and how many times faster than MPI_Allreduce of the same
-          bytes (ratio_to_mpi_allreduce)
+          bytes (ratio_to_mpi_allreduce), and than in buckets of 16 MiB (ratio_to_largest_bucket)
+          in place of those that --parallel.bucket_bytes gives or auto chooses
 )",
      [](Call& call) { bench_allreduce(call.config, call.mpi, print_line); }, true},
     {"overlap", R"(

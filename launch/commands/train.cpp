@@ -251,6 +251,11 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
   config.data.cache = cache.kind;
 
   Trainee trainee(config, *sources.train, shape, binding.device, *communicator);
+  const auto bucket = choose_bucket(config.parallel.bucket_bytes, trainee.flat(), *communicator);
+  if (!binding.peers.empty()) {
+    std::printf("gpus         %s\n", binding.peers.c_str());
+    std::fflush(stdout);
+  }
   if (mpi.rank() == 0) {
     for (const auto& line : plan_lines(config, *sources.train, sources.held_out.get(),
                                        trainee.flat(), binding.description, mpi.size())) {
@@ -258,6 +263,10 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
     }
     std::printf("cache        %s (%s)\n", value_of(config, "data.cache").c_str(),
                 cache.reason.c_str());
+    const auto gradient_bytes = static_cast<std::int64_t>(trainee.flat().nbytes());
+    for (const auto& line : reduction_lines(bucket, gradient_bytes, mpi.size())) {
+      std::printf("%s\n", line.c_str());
+    }
   }
   if (loaded.dry_run) {
     if (mpi.rank() == 0) std::printf("dry run: nothing was trained or written\n");
@@ -305,6 +314,7 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
   config.run.resume.clear();  // of this start, not of the run
   const auto ini = to_ini(config);
   if (mpi.rank() == 0) write_config_ini(folder.path, ini);
+  config.parallel.bucket_bytes = bucket.bytes;  // of this start: other ranks, another network
 
   std::unique_ptr<LedgerWriter> ledger;
   if (mpi.rank() == 0 && !config.data.ledger.empty()) {
@@ -317,6 +327,7 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
   for (const auto& warning : sources.train->warnings()) {
     if (mpi.rank() == 0) watchers.warn(warning);
   }
+  if (!binding.warning.empty()) watchers.warn(binding.warning);
   watchers.info("training with " + binding.description);
   TrainingLoop loop(
       {.config = config,
@@ -345,6 +356,8 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
     std::fflush(stdout);
   }
   control.barrier();
+  if (coordinate_group) coordinate_group->close();
+  communicator->close();
   return static_cast<int>(ending == Ending::kStopped ? ExitCode::kStopped : ExitCode::kDone);
 }
 

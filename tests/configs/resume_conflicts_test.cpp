@@ -27,6 +27,7 @@ TEST(ResumeConflicts, exactly_these_options_may_differ) {
                                               "parallel.threads",
                                               "parallel.coordinate_ranks",
                                               "parallel.overlap",
+                                              "parallel.bucket_bytes",
                                               "parallel.expect_world",
                                               "parallel.timeout_seconds",
                                               "parallel.check_every"};

@@ -216,22 +216,16 @@ Tensor stack::call(TensorList tensors, int64_t dim) {
 extern "C" {
 
 /// The first half of a large all-reduce.
-int MPI_Reduce_scatter(const void* send, void* receive, const int counts[], MPI_Datatype type,
-                       MPI_Op op, MPI_Comm comm) {
+int MPI_Ialltoallv(const void* send, const int counts[], const int starts[], MPI_Datatype type,
+                   void* receive, const int received[], const int rows[], MPI_Datatype into,
+                   MPI_Comm comm, MPI_Request* request) {
   if (type == MPI_DOUBLE && due("gradient")) {
     spoil(*static_cast<double*>(const_cast<void*>(send)));
   }
-  return PMPI_Reduce_scatter(send, receive, counts, type, op, comm);
+  return PMPI_Ialltoallv(send, counts, starts, type, receive, received, rows, into, comm, request);
 }
 
-/// Its second half.
-int MPI_Allgatherv(const void* send, int count, MPI_Datatype type, void* receive,
-                   const int counts[], const int starts[], MPI_Datatype received, MPI_Comm comm) {
-  pass("all_reduce");
-  return PMPI_Allgatherv(send, count, type, receive, counts, starts, received, comm);
-}
-
-/// That of an all-reduce that is only started, within the pass that goes on meanwhile.
+/// Its second half, within the pass that goes on meanwhile where it was started only.
 int MPI_Iallgatherv(const void* send, int count, MPI_Datatype type, void* receive,
                     const int counts[], const int starts[], MPI_Datatype received, MPI_Comm comm,
                     MPI_Request* request) {

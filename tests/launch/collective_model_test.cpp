@@ -44,7 +44,7 @@ TEST(CollectiveModel, a_large_sum_moves_what_a_ring_moves) {
     EXPECT_LE(moved, 2 * n);
   }
   EXPECT_THAT(sizes(sum_of(1 << 20), 2), ElementsAre(1 << 19, 1 << 19));
-  EXPECT_EQ(sizes(sum_of(4 << 20), 8).size(), 14);             // two rings
+  EXPECT_EQ(sizes(sum_of(4 << 20), 8).size(), 14);             // to all and from all
   EXPECT_EQ(sizes(sum_of(4 << 20), 4096).size(), 24);          // halved, doubled
   EXPECT_EQ(sizes(sum_of(64 << 20), 4096).size(), 12 + 2048);  // between neighbours
 }

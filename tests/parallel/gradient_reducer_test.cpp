@@ -4,6 +4,8 @@
 #include <mpi.h>
 #include <torch/types.h>
 
+#include <algorithm>
+
 #include "trainer/parallel/mpi_communicator.hpp"
 
 namespace gondola {
@@ -42,6 +44,41 @@ TEST_F(GradientReducerTest, a_started_reduction_comes_to_the_same_once_it_was_wa
   }
 }
 
+TEST_F(GradientReducerTest, no_bit_depends_on_the_bucket_nor_on_whether_it_was_started_only) {
+  constexpr std::int64_t kCount = 300'007;
+  MpiCommunicator pairs(MPI_COMM_WORLD, progress, {.ranks_a_node = 2});
+  for (const auto type : {torch::kFloat32, torch::kFloat64}) {
+    // Over many magnitudes, so that the order of additions shows.
+    auto generator = at::detail::createCPUGenerator(static_cast<std::uint64_t>(comm.rank()));
+    const auto magnitudes = torch::pow(10.0, 6 * torch::rand({kCount}, generator, torch::kFloat64));
+    const auto values = (torch::randn({kCount}, generator, torch::kFloat64) * magnitudes).to(type);
+    for (auto* const ranks : {&comm, &pairs}) {
+      auto whole = values.clone();
+      GradientReducer(*ranks).reduce(whole);
+      for (const std::int64_t bucket_bytes : {4096, 12'344, 65'536, 200'000, 1 << 20}) {
+        auto cut = values.clone();
+        GradientReducer reducer(*ranks, bucket_bytes);
+        reducer.reduce(cut);
+        EXPECT_TRUE(torch::equal(cut, whole)) << type << ", " << bucket_bytes;
+        // Each bucket by itself, small ones gathered.
+        auto one_by_one = values.clone();
+        const auto count = bucket_bytes / static_cast<std::int64_t>(values.element_size());
+        for (std::int64_t first = 0; first < kCount; first += count) {
+          auto bucket = one_by_one.narrow(0, first, std::min(count, kCount - first));
+          ranks->all_reduce_sum(bucket);
+        }
+        EXPECT_TRUE(torch::equal(one_by_one, whole)) << type << ", " << bucket_bytes;
+        auto started = values.clone();
+        auto pending = reducer.start(started);
+        pending.progress();
+        pending.wait();
+        EXPECT_TRUE(torch::equal(started, whole)) << type << ", " << bucket_bytes;
+      }
+    }
+  }
+  pairs.close();
+}
+
 TEST_F(GradientReducerTest, bytes_are_the_buffers_and_none_alone) {
   auto flat = mine(101);
   const auto bytes = GradientReducer(comm).reduce(flat);
@@ -49,8 +86,9 @@ TEST_F(GradientReducerTest, bytes_are_the_buffers_and_none_alone) {
 }
 
 TEST_F(GradientReducerTest, a_bucket_bounds_each_collective) {
-  const auto before = progress.sequence();
   auto flat = mine(100);
+  GradientReducer(comm, 80).reduce(flat);  // the first one makes communicators
+  const auto before = progress.sequence();
   GradientReducer(comm, 80).reduce(flat);
   EXPECT_EQ(progress.sequence() - before, comm.size() == 1 ? 0U : 10U);
 }

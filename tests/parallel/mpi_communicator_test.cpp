@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 #include "configs/errors.hpp"
@@ -40,6 +41,13 @@ class MpiCommunicatorTest : public testing::Test {
     return sum;
   }
 
+  /// ((v0 + v1) + v2) + ..., to the last bit.
+  torch::Tensor sum_in_rank_order(std::int64_t count, torch::ScalarType type) const {
+    auto sum = values_of(0, count, type);
+    for (int r = 1; r < comm.size(); ++r) sum += values_of(r, count, type);
+    return sum;
+  }
+
   /// Compares bits with rank 0's through MPI alone.
   static bool same_bits_as_rank_0(const torch::Tensor& tensor) {
     std::vector<char> of_root(tensor.nbytes());
@@ -49,17 +57,49 @@ class MpiCommunicatorTest : public testing::Test {
   }
 };
 
-TEST_F(MpiCommunicatorTest, a_sum_has_the_same_bits_on_all_ranks_at_every_size) {
+TEST_F(MpiCommunicatorTest, a_sum_is_added_in_rank_order_on_all_ranks_at_every_size) {
   for (const auto type : {torch::kFloat32, torch::kFloat64}) {
     for (const std::int64_t count : {1, 2, 5, 63, 1000, 4096, 20'011, 300'007}) {
       auto sum = mine(count, type);
       comm.all_reduce_sum(sum);
+      EXPECT_TRUE(torch::equal(sum, sum_in_rank_order(count, type))) << type << " x " << count;
+    }
+  }
+}
+
+TEST_F(MpiCommunicatorTest, a_sum_is_added_on_each_machine_and_then_over_machines) {
+  // Of 4 ranks two machines of two; of 2 or 3 one of all, for machines differ or there is one.
+  MpiCommunicator pairs(MPI_COMM_WORLD, progress, {.ranks_a_node = 2});
+  const auto type = torch::kFloat32;
+  for (const std::int64_t count : {0, 1, 3, 1000, 20'011, 300'007}) {
+    auto expected = sum_in_rank_order(count, type);
+    if (comm.size() == 4) {
+      expected = (values_of(0, count, type) + values_of(1, count, type)) +
+                 (values_of(2, count, type) + values_of(3, count, type));
+    }
+    auto sum = mine(count, type);
+    pairs.all_reduce_sum(sum);
+    EXPECT_TRUE(torch::equal(sum, expected)) << count;
+    auto started = mine(count, type);
+    pairs.start_all_reduce_sum(started)->wait();
+    EXPECT_TRUE(torch::equal(started, expected)) << count;
+  }
+  pairs.close();
+}
+
+TEST_F(MpiCommunicatorTest, many_ranks_get_the_same_bits_in_few_messages) {
+  MpiCommunicator many(MPI_COMM_WORLD, progress, {.gather_bytes = 0, .few_messages_from = 1});
+  for (const auto type : {torch::kFloat32, torch::kFloat64}) {
+    for (const std::int64_t count : {1, 2, 5, 1000, 300'007}) {
+      auto sum = mine(count, type);
+      many.all_reduce_sum(sum);
       EXPECT_TRUE(same_bits_as_rank_0(sum)) << type << " x " << count;
       const double tolerance = type == torch::kFloat32 ? 1e1 : 1e-7;  // of values up to 5e6
       const auto error = (sum.to(torch::kFloat64) - expected_sum(count, type)).abs();
       EXPECT_LE(error.max().item<double>(), tolerance) << type << " x " << count;
     }
   }
+  many.close();
 }
 
 TEST_F(MpiCommunicatorTest, a_sum_repeated_has_the_same_bits) {
@@ -79,10 +119,7 @@ TEST_F(MpiCommunicatorTest, a_started_sum_has_the_same_bits_on_all_ranks_at_ever
       const auto pending = comm.start_all_reduce_sum(sum);
       if (count % 2 == 0) pending->progress();
       pending->wait();
-      EXPECT_TRUE(same_bits_as_rank_0(sum)) << type << " x " << count;
-      auto in_rank_order = values_of(0, count, type);
-      for (int r = 1; r < comm.size(); ++r) in_rank_order += values_of(r, count, type);
-      EXPECT_TRUE(torch::equal(sum, in_rank_order)) << type << " x " << count;
+      EXPECT_TRUE(torch::equal(sum, sum_in_rank_order(count, type))) << type << " x " << count;
     }
   }
   auto integers = torch::arange(7) + comm.rank();
@@ -108,6 +145,23 @@ TEST_F(MpiCommunicatorTest, other_collectives_may_come_while_sums_are_under_way)
   EXPECT_TRUE(close(first, 1e-12));
   EXPECT_TRUE(close(second, 1e-5));
   EXPECT_TRUE(close(between, 1e-12));
+}
+
+TEST_F(MpiCommunicatorTest, sums_that_wait_for_their_turn_come_to_it_by_progress_of_any) {
+  constexpr std::int64_t kCount = 10'007;
+  std::vector<torch::Tensor> sums;
+  std::vector<std::unique_ptr<PendingSum>> pending;
+  for (int i = 0; i < 7; ++i) {
+    sums.push_back(mine(kCount, torch::kFloat32));
+    pending.push_back(comm.start_all_reduce_sum(sums.back()));
+  }
+  const auto last = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while (progress.inside() && std::chrono::steady_clock::now() < last) pending[6]->progress();
+  EXPECT_FALSE(progress.inside());
+  for (const auto& sum : sums) {
+    EXPECT_TRUE(torch::equal(sum, sum_in_rank_order(kCount, torch::kFloat32)));
+  }
+  pending[6]->wait();
 }
 
 TEST_F(MpiCommunicatorTest, a_started_sum_ends_by_progress_alone) {

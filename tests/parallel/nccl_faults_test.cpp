@@ -155,6 +155,24 @@ TEST_F(NcclFaultsTest, an_abort_that_hangs_is_seen_by_the_watchdog) {
   EXPECT_FALSE(progress.inside());
 }
 
+TEST_F(NcclFaultsTest, an_abort_has_what_is_left_of_the_time_of_the_collective_it_ends) {
+  const auto comm = make({.hold = 1, .hold_abort = true}, kTimeoutSeconds);
+  comm->all_reduce_sum(tensors.emplace_back(torch::ones({1})));
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  fake_nccl::raise(ncclSystemError);
+  ASSERT_TRUE(looked(1));
+  double seconds = 0;
+  std::jthread other([&] {
+    if (until([&] { return fake_nccl::counts().aborts == 1 && is_in("ncclCommAbort"); })) {
+      seconds = progress.seconds_inside();
+    }
+    fake_nccl::release_abort();
+  });
+  EXPECT_THAT(complaint_of_the_next_calls(*comm), HasSubstr("unhandled system error"));
+  other.join();
+  EXPECT_GE(seconds, 1.5) << "half a second before the error, and one to drain";
+}
+
 TEST_F(NcclFaultsTest, a_start_for_which_a_peer_does_not_come_is_given_up) {
   const auto start = std::chrono::steady_clock::now();
   const auto sentence = complaint([&] {

@@ -222,6 +222,20 @@ TEST_F(OverlapTest, a_loss_that_is_not_finite_on_one_rank_skips_the_step_on_all_
   }
 }
 
+TEST_F(OverlapTest, ranks_compare_what_they_computed_in_the_first_step_of_each_start) {
+  if (alone) return;
+  Watched watched(mpi);
+  for (const std::int64_t number : {1, 6}) {  // a run, and one that is resumed on other processors
+    OverlapTrainee trainee(overlap_config(DecoderKind::kSiren), watched);
+    for (const bool first : {true, false}) {
+      watched.seen.clear();
+      (void)trainee.run(first ? number : number + 1);
+      const auto gathers = std::ranges::count(watched.seen, "gather 1");
+      EXPECT_EQ(gathers, first ? 1 : 0);
+    }
+  }
+}
+
 TEST_F(OverlapTest, ranks_that_come_to_other_bits_take_rank_0s_and_reduce_the_whole_from_then_on) {
   if (alone) return;
   auto config = overlap_config(DecoderKind::kSiren);

@@ -8,6 +8,10 @@
 
 namespace gondola {
 
+/// From when the seconds inside a collective count: its own start, or, where it ends another one
+/// that was not left, that one's.
+enum class Since { kEntered, kOuterEntered };
+
 /// What this rank's training thread is doing, for threads that only look (watchdog, /healthz).
 /// Lock-free. A communicator brackets each collective with a CollectiveScope; one may run on the
 /// GPU while the host is in another, so entering and leaving are counted.
@@ -17,8 +21,11 @@ class CollectiveProgress {
 
   /// @param name of the collective, text that stays. @param bytes of this rank's tensor.
   /// @return its number, for leave().
-  std::uint64_t enter(const char* name, std::int64_t bytes) noexcept {
-    entered_.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
+  std::uint64_t enter(const char* name, std::int64_t bytes,
+                      Since since = Since::kEntered) noexcept {
+    if (since == Since::kEntered || !inside()) {
+      entered_.store(Clock::now().time_since_epoch().count(), std::memory_order_relaxed);
+    }
     const auto sequence = sequence_.fetch_add(1, std::memory_order_release) + 1;
     log_.enter(sequence, name, bytes, step.load(), phase.load(std::memory_order_relaxed));
     depth_.fetch_add(1, std::memory_order_release);
@@ -47,7 +54,7 @@ class CollectiveProgress {
     return sequence_.load(std::memory_order_acquire);
   }
   [[nodiscard]] bool inside() const noexcept { return depth_.load(std::memory_order_acquire) > 0; }
-  /// Seconds since the latest collective was entered; 0 outside one.
+  /// Seconds since the latest collective was entered, as its Since has it; 0 outside one.
   [[nodiscard]] double seconds_inside() const noexcept {
     if (!inside()) return 0.0;
     const Clock::duration since(Clock::now().time_since_epoch().count() -
@@ -73,10 +80,11 @@ class CollectiveProgress {
 /// One collective of the host, from entering to leaving it.
 class CollectiveScope {
  public:
-  CollectiveScope(CollectiveProgress& progress, const char* name, std::int64_t bytes = 0)
+  CollectiveScope(CollectiveProgress& progress, const char* name, std::int64_t bytes = 0,
+                  Since since = Since::kEntered)
       : progress_(progress),
         start_(CollectiveProgress::Clock::now()),
-        sequence_(progress_.enter(name, bytes)) {}
+        sequence_(progress_.enter(name, bytes, since)) {}
   ~CollectiveScope() {
     progress_.leave(sequence_);
     progress_.add_host_seconds(

@@ -36,6 +36,9 @@ class Communicator {
   [[nodiscard]] virtual torch::Tensor all_gather(const torch::Tensor& tensor) = 0;
   /// Collective. Returns when every rank has entered. @throws CommError
   virtual void barrier() = 0;
+  /// Collective. Ends the communicator in order; nothing may be called afterwards. A destructor
+  /// does not: it waits for no peer. @throws CommError
+  virtual void close() {}
 };
 
 }  // namespace gondola

@@ -26,8 +26,13 @@ void GradientReducer::for_buckets(torch::Tensor& flat,
 }
 
 std::int64_t GradientReducer::reduce(torch::Tensor& flat) {
-  for_buckets(flat, [this](torch::Tensor& bucket) { communicator_.all_reduce_sum(bucket); });
-  return communicator_.size() == 1 ? 0 : static_cast<std::int64_t>(flat.nbytes());
+  const auto bytes = static_cast<std::int64_t>(flat.nbytes());
+  if (bytes > bucket_bytes_) {
+    start(flat).wait();  // the network has work while a bucket waits
+  } else {
+    for_buckets(flat, [this](torch::Tensor& whole) { communicator_.all_reduce_sum(whole); });
+  }
+  return communicator_.size() == 1 ? 0 : bytes;
 }
 
 PendingReduction GradientReducer::start(torch::Tensor& flat) {

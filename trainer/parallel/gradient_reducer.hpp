@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "trainer/parallel/bucket_choice.hpp"
 #include "trainer/parallel/communicator.hpp"
 
 namespace gondola {
@@ -30,22 +31,22 @@ class PendingReduction {
 };
 
 /// Adds a flat gradient buffer over the ranks, bucket by bucket, so that what a collective needs
-/// besides the buffer stays bounded by a bucket. The cut does not change the sum.
+/// besides the buffer stays bounded by a bucket. Where the communicator adds in rank order
+/// (MpiCommunicator) the cut does not change a bit of the sum.
 ///
 /// Waiting for slower ranks is not this class's: a caller that wants it apart (Phase::kWait) calls
 /// Communicator::barrier() before reduce() and times the two.
 class GradientReducer {
  public:
   /// `communicator` must outlive this object. REQUIRES bucket_bytes > 0, the same on every rank.
-  explicit GradientReducer(Communicator& communicator,
-                           std::int64_t bucket_bytes = std::int64_t{16} << 20);
+  explicit GradientReducer(Communicator& communicator, std::int64_t bucket_bytes = kLargestBucket);
 
   /// Collective. flat [n] float32 or float64 becomes its sum over the ranks, in place.
   /// @return bytes this rank gave to all-reduces: the buffer's, or 0 in a world of one.
   /// @throws CommError
   std::int64_t reduce(torch::Tensor& flat);
 
-  /// Collective. The same, started only. All buckets are under way at once. @throws CommError
+  /// Collective. The same, all buckets being started only. @throws CommError
   [[nodiscard]] PendingReduction start(torch::Tensor& flat);
 
  private:

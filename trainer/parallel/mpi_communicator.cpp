@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "trainer/parallel/mpi_check.hpp"
+#include "trainer/parallel/mpi_shares.hpp"
 #include "trainer/parallel/mpi_type.hpp"
 
 namespace gondola {
@@ -33,17 +34,19 @@ void for_pieces(std::int64_t total, std::int64_t largest, const Piece& piece) {
 
 MpiCommunicator::MpiCommunicator(MPI_Comm parent, CollectiveProgress& progress,
                                  MpiCommunicatorOptions options)
-    : progress_(progress), options_(options), started_(progress) {
+    : progress_(progress), options_(options) {
   const CollectiveScope scope(progress_, "communicator");
   mpi_check(MPI_Comm_dup(parent, &comm_), "MPI_Comm_dup");
   mpi_check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   mpi_check(MPI_Comm_rank(comm_, &rank_), "MPI_Comm_rank");
   mpi_check(MPI_Comm_size(comm_, &size_), "MPI_Comm_size");
+  nodes_ = std::make_unique<MpiNodes>(comm_, options_.ranks_a_node);
+  started_ = std::make_unique<MpiStartedSums>(*nodes_, progress_);
 }
 
 void MpiCommunicator::close() {
   const CollectiveScope scope(progress_, "close");
-  started_.close();
+  started_->close();
   mpi_check(MPI_Comm_free(&comm_), "MPI_Comm_free");
 }
 
@@ -53,45 +56,66 @@ void MpiCommunicator::add_small(Value* values, std::int64_t count) {
   const int n = static_cast<int>(count);
   mpi_check(MPI_Allgather(values, n, mpi_type<Value>(), all.data(), n, mpi_type<Value>(), comm_),
             "MPI_Allgather");
-  std::copy_n(all.begin(), count, values);
-  for (std::int64_t r = 1; r < size_; ++r) {
-    const Value* const of_rank = all.data() + r * count;
-    for (std::int64_t i = 0; i < count; ++i) values[i] += of_rank[i];
+  const auto add_to = [&](Value* sum, const Value* more) {
+    for (std::int64_t i = 0; i < count; ++i) sum[i] += more[i];
+  };
+  Value* sum = nullptr;
+  for (const auto& group : nodes_->groups) {
+    Value* const of_group = all.data() + group.front() * count;
+    for (std::size_t i = 1; i < group.size(); ++i) add_to(of_group, all.data() + group[i] * count);
+    if (sum == nullptr) {
+      sum = of_group;
+    } else {
+      add_to(sum, of_group);
+    }
   }
+  std::copy_n(sum, count, values);
 }
 
 template <typename Value>
-void MpiCommunicator::add_large(Value* values, std::int64_t count) {
-  std::vector<int> counts(static_cast<std::size_t>(size_));  // elements that rank r adds up
-  std::vector<int> starts(static_cast<std::size_t>(size_));
-  for (std::int64_t r = 0; r < size_; ++r) {
-    const auto first = r * count / size_;
-    starts[static_cast<std::size_t>(r)] = static_cast<int>(first);
-    counts[static_cast<std::size_t>(r)] = static_cast<int>((r + 1) * count / size_ - first);
-  }
-  std::vector<Value> sum(static_cast<std::size_t>(counts[static_cast<std::size_t>(rank_)]));
-  mpi_check(
-      MPI_Reduce_scatter(values, sum.data(), counts.data(), mpi_type<Value>(), MPI_SUM, comm_),
-      "MPI_Reduce_scatter");
-  mpi_check(MPI_Allgatherv(sum.data(), static_cast<int>(sum.size()), mpi_type<Value>(), values,
-                           counts.data(), starts.data(), mpi_type<Value>(), comm_),
+void MpiCommunicator::add_in_few_messages(const torch::Tensor& values) {
+  const MpiShares shares(values.numel(), rank_, size_);
+  const auto type = mpi_type<Value>();
+  const auto sum = torch::empty({shares.own()}, values.options());
+  mpi_check(MPI_Reduce_scatter(values.const_data_ptr(), sum.mutable_data_ptr(),
+                               shares.counts.data(), type, MPI_SUM, comm_),
+            "MPI_Reduce_scatter");
+  mpi_check(MPI_Allgatherv(sum.const_data_ptr(), shares.own(), type, values.mutable_data_ptr(),
+                           shares.counts.data(), shares.starts.data(), type, comm_),
             "MPI_Allgatherv");
 }
 
 template <typename Value>
 void MpiCommunicator::add_floating(torch::Tensor& tensor) {
-  Value* const values = tensor.mutable_data_ptr<Value>();
-  if (bytes_of(tensor) * size_ <= options_.gather_bytes) {
-    add_small(values, tensor.numel());
+  const bool gathers = bytes_of(tensor) * size_ <= options_.gather_bytes;
+  const auto values = tensor.detach().view({-1});
+  if (!gathers && size_ < options_.few_messages_from) {
+    for_pieces(values.numel(), options_.largest_count, [&](std::int64_t first, int count) {
+      started_->start(values.narrow(0, first, count), comm_, "all_reduce_sum")->wait();
+    });
     return;
   }
-  for_pieces(tensor.numel(), options_.largest_count,
-             [&](std::int64_t first, int count) { add_large(values + first, count); });
+  const CollectiveScope scope(progress_, "all_reduce_sum", bytes_of(tensor));
+  if (gathers) {
+    add_small(values.mutable_data_ptr<Value>(), values.numel());
+    return;
+  }
+  for_pieces(values.numel(), options_.largest_count, [&](std::int64_t first, int count) {
+    add_in_few_messages<Value>(values.narrow(0, first, count));
+  });
+}
+
+void MpiCommunicator::add_integers(torch::Tensor& tensor) {
+  const CollectiveScope scope(progress_, "all_reduce_sum", bytes_of(tensor));
+  auto* const values = tensor.mutable_data_ptr<std::int64_t>();
+  for_pieces(tensor.numel(), options_.largest_count, [&](std::int64_t first, int count) {
+    mpi_check(MPI_Allreduce(MPI_IN_PLACE, values + first, count, MPI_INT64_T, MPI_SUM, comm_),
+              "MPI_Allreduce");
+  });
 }
 
 void MpiCommunicator::all_reduce_sum(torch::Tensor& tensor) {
   require_cpu(tensor);
-  const CollectiveScope scope(progress_, "all_reduce_sum", bytes_of(tensor));
   switch (tensor.scalar_type()) {
     case torch::kFloat32:
       add_floating<float>(tensor);
@@ -100,11 +124,7 @@ void MpiCommunicator::all_reduce_sum(torch::Tensor& tensor) {
       add_floating<double>(tensor);
       return;
     case torch::kInt64:
-      for_pieces(tensor.numel(), options_.largest_count, [&](std::int64_t first, int count) {
-        mpi_check(MPI_Allreduce(MPI_IN_PLACE, tensor.mutable_data_ptr<std::int64_t>() + first,
-                                count, MPI_INT64_T, MPI_SUM, comm_),
-                  "MPI_Allreduce");
-      });
+      add_integers(tensor);
       return;
     default:
       TORCH_CHECK(false, "all_reduce_sum takes float32, float64 or int64, got ",
@@ -117,7 +137,7 @@ std::unique_ptr<PendingSum> MpiCommunicator::start_all_reduce_sum(torch::Tensor&
   if (!tensor.is_floating_point() || tensor.numel() > options_.largest_count) {
     return Communicator::start_all_reduce_sum(tensor);
   }
-  return started_.start(tensor, comm_);
+  return started_->start(tensor, comm_, "start_all_reduce_sum");
 }
 
 void MpiCommunicator::broadcast(torch::Tensor& tensor, int root) {

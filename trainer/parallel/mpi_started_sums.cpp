@@ -2,47 +2,46 @@
 
 #include <torch/types.h>
 
+#include <algorithm>
 #include <chrono>
-#include <vector>
+#include <limits>
 
 #include "trainer/parallel/mpi_check.hpp"
+#include "trainer/parallel/mpi_shares.hpp"
 #include "trainer/parallel/mpi_type.hpp"
 
 namespace gondola {
 
-/// One of them: a request, and what MPI reads and writes meanwhile.
+/// A group of ranks that adds up. Second halves have a communicator of their own.
+struct MpiStartedSums::Level {
+  MPI_Comm first_halves = MPI_COMM_NULL;
+  MPI_Comm second_halves = MPI_COMM_NULL;
+  int rank = 0;
+  int size = 1;
+};
+
+/// One of them: a request, and what MPI reads and writes meanwhile. With L levels its stages are 0
+/// (waits for its turn), 1 ... L (first halves), L + 1 ... 2 L (second halves), 2 L + 1 (ended).
 class MpiStartedSums::Sum {
  public:
-  /// Starts the first half on `comm`.
-  Sum(const torch::Tensor& tensor, MPI_Comm comm, std::uint64_t number)
+  Sum(const torch::Tensor& tensor, const std::vector<Level>& levels, std::uint64_t number)
       : number_(number),
         type_(tensor.scalar_type() == torch::kFloat32 ? mpi_type<float>() : mpi_type<double>()),
-        tensor_(tensor.view({-1})) {
-    int rank = 0;
-    int size = 1;
-    mpi_check(MPI_Comm_rank(comm, &rank), "MPI_Comm_rank");
-    mpi_check(MPI_Comm_size(comm, &size), "MPI_Comm_size");
-    rank_ = static_cast<std::size_t>(rank);
-    const auto count = tensor.numel();
-    for (std::int64_t r = 0; r < size; ++r) {
-      const auto first = r * count / size;
-      starts_.push_back(static_cast<int>(first));
-      counts_.push_back(static_cast<int>((r + 1) * count / size - first));
+        levels_(levels) {
+    auto values = tensor.view({-1});
+    for (const auto& level : levels) {
+      parts_.push_back({.values = values,
+                        .shares = MpiShares(values.numel(), level.rank, level.size),
+                        .received = {}});
+      values = parts_.back().shares.own_of(values);
     }
-    const auto own = counts_[rank_];
-    own_counts_.assign(counts_.size(), own);
-    for (int r = 0; r < size; ++r) rows_.push_back(r * own);
-    parts_ = torch::empty({size, own}, tensor.options().requires_grad(false));
-    mpi_check(MPI_Ialltoallv(tensor_.const_data_ptr(), counts_.data(), starts_.data(), type_,
-                             parts_.mutable_data_ptr(), own_counts_.data(), rows_.data(), type_,
-                             comm, &request_),
-              "MPI_Ialltoallv");
   }
 
   [[nodiscard]] std::uint64_t number() const { return number_; }
-  [[nodiscard]] bool in_second_half() const { return in_second_half_; }
+  [[nodiscard]] std::size_t stage() const { return stage_; }
+  [[nodiscard]] bool ended() const { return stage_ > 2 * levels_.size(); }
 
-  /// Whether the half that is under way has ended.
+  /// Whether what is under way has ended.
   [[nodiscard]] bool test() {
     int ended = 0;
     mpi_check(MPI_Test(&request_, &ended, MPI_STATUS_IGNORE), "MPI_Test");
@@ -50,30 +49,54 @@ class MpiStartedSums::Sum {
   }
   void wait() { mpi_check(MPI_Wait(&request_, MPI_STATUS_IGNORE), "MPI_Wait"); }
 
-  /// REQUIRES that the first half has ended.
-  void start_second_half(MPI_Comm comm) {
-    const torch::NoGradGuard no_grad;
-    auto sum = tensor_.narrow(0, starts_[rank_], counts_[rank_]);
-    sum.copy_(parts_[0]);
-    for (std::int64_t r = 1; r < parts_.size(0); ++r) sum.add_(parts_[r]);
-    in_second_half_ = true;
-    mpi_check(MPI_Iallgatherv(MPI_IN_PLACE, 0, type_, tensor_.mutable_data_ptr(), counts_.data(),
-                              starts_.data(), type_, comm, &request_),
-              "MPI_Iallgatherv");
+  /// Goes on to the next stage. REQUIRES that what was under way has ended.
+  void advance() {
+    const auto levels = levels_.size();
+    if (stage_ > 0 && stage_ <= levels) {
+      auto& part = parts_[stage_ - 1];
+      part.shares.add_up(part.values, part.received);
+      part.received.reset();
+    }
+    if (stage_ < levels) {
+      start_first_half(levels_[stage_], parts_[stage_]);
+    } else if (stage_ < 2 * levels) {
+      const auto level = 2 * levels - stage_ - 1;
+      start_second_half(levels_[level], parts_[level]);
+    }
+    ++stage_;
   }
 
  private:
+  /// What is added up at one level.
+  struct Part {
+    torch::Tensor values;  // [n]
+    MpiShares shares;
+    torch::Tensor received;  // [W, own]: this rank's share of each rank
+  };
+
+  void start_first_half(const Level& level, Part& part) {
+    const auto& shares = part.shares;
+    part.received =
+        torch::empty({level.size, shares.own()}, part.values.options().requires_grad(false));
+    mpi_check(
+        MPI_Ialltoallv(part.values.const_data_ptr(), shares.counts.data(), shares.starts.data(),
+                       type_, part.received.mutable_data_ptr(), shares.own_counts.data(),
+                       shares.rows.data(), type_, level.first_halves, &request_),
+        "MPI_Ialltoallv");
+  }
+  void start_second_half(const Level& level, Part& part) {
+    mpi_check(MPI_Iallgatherv(MPI_IN_PLACE, 0, type_, part.values.mutable_data_ptr(),
+                              part.shares.counts.data(), part.shares.starts.data(), type_,
+                              level.second_halves, &request_),
+              "MPI_Iallgatherv");
+  }
+
   std::uint64_t number_;
   MPI_Datatype type_;
-  std::size_t rank_ = 0;
-  torch::Tensor tensor_;         // [n]
-  torch::Tensor parts_;          // [W, own]: of each rank, what is added up here
-  std::vector<int> counts_;      // elements that rank r adds up, [W]
-  std::vector<int> starts_;      // where they begin in the tensor, [W]
-  std::vector<int> own_counts_;  // this rank's count, [W]
-  std::vector<int> rows_;        // where the rows of the parts begin, [W]
+  const std::vector<Level>& levels_;
+  std::vector<Part> parts_;
   MPI_Request request_ = MPI_REQUEST_NULL;
-  bool in_second_half_ = false;
+  std::size_t stage_ = 0;
 };
 
 class MpiStartedSums::Handle final : public PendingSum {
@@ -87,7 +110,8 @@ class MpiStartedSums::Handle final : public PendingSum {
   std::uint64_t number_;
 };
 
-MpiStartedSums::MpiStartedSums(CollectiveProgress& progress) : progress_(progress) {}
+MpiStartedSums::MpiStartedSums(const MpiNodes& nodes, CollectiveProgress& progress)
+    : nodes_(nodes), progress_(progress) {}
 
 MpiStartedSums::~MpiStartedSums() {
   for (auto& sum : sums_) {
@@ -96,28 +120,49 @@ MpiStartedSums::~MpiStartedSums() {
   }
 }
 
-std::unique_ptr<PendingSum> MpiStartedSums::start(const torch::Tensor& tensor, MPI_Comm parent) {
-  if (first_halves_ == MPI_COMM_NULL) {
-    const CollectiveScope scope(progress_, "communicators");
-    mpi_check(MPI_Comm_dup(parent, &first_halves_), "MPI_Comm_dup");
-    mpi_check(MPI_Comm_dup(parent, &second_halves_), "MPI_Comm_dup");
-  }
-  const auto number =
-      progress_.enter("start_all_reduce_sum", static_cast<std::int64_t>(tensor.nbytes()));
-  sums_.push_back(std::make_unique<Sum>(tensor, first_halves_, number));
+void MpiStartedSums::make_levels(MPI_Comm parent) {
+  const CollectiveScope scope(progress_, "communicators");
+  const auto add_level = [&](std::size_t color, std::size_t key) {
+    Level level;
+    mpi_check(
+        MPI_Comm_split(parent, static_cast<int>(color), static_cast<int>(key), &level.first_halves),
+        "MPI_Comm_split");
+    mpi_check(MPI_Comm_dup(level.first_halves, &level.second_halves), "MPI_Comm_dup");
+    for (const auto comm : {level.first_halves, level.second_halves}) {
+      mpi_check(MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+    }
+    mpi_check(MPI_Comm_rank(level.first_halves, &level.rank), "MPI_Comm_rank");
+    mpi_check(MPI_Comm_size(level.first_halves, &level.size), "MPI_Comm_size");
+    levels_.push_back(level);
+  };
+  add_level(nodes_.group, nodes_.index);
+  if (nodes_.groups.size() > 1) add_level(nodes_.index, nodes_.group);
+}
+
+std::unique_ptr<PendingSum> MpiStartedSums::start(const torch::Tensor& tensor, MPI_Comm parent,
+                                                  const char* name) {
+  if (levels_.empty()) make_levels(parent);
+  const auto number = progress_.enter(name, static_cast<std::int64_t>(tensor.nbytes()));
+  sums_.push_back(std::make_unique<Sum>(tensor, levels_, number));
+  if (sums_.size() <= kUnderWay) sums_.back()->advance();
   return std::make_unique<Handle>(*this, number);
 }
 
 void MpiStartedSums::progress() {
-  for (auto& sum : sums_) {
-    if (sum->in_second_half()) continue;
-    if (!sum->test()) break;  // those behind it wait for their turn
-    sum->start_second_half(second_halves_);
+  // No sum overtakes the one before it: a communicator's collectives have one order on all ranks.
+  auto furthest = std::numeric_limits<std::size_t>::max();
+  for (std::size_t i = 0; i < std::min(sums_.size(), kUnderWay); ++i) {
+    auto& sum = *sums_[i];
+    while (!sum.ended() && sum.stage() < furthest && sum.test()) sum.advance();
+    furthest = sum.stage();
   }
-  while (!sums_.empty() && sums_.front()->in_second_half() && sums_.front()->test()) {
+  bool some_ended = false;
+  while (!sums_.empty() && sums_.front()->ended()) {
     progress_.leave(sums_.front()->number());
     sums_.pop_front();
+    some_ended = true;
   }
+  if (some_ended) progress();  // others have their turn
 }
 
 void MpiStartedSums::wait_for(std::uint64_t number) {
@@ -132,10 +177,12 @@ void MpiStartedSums::wait_for(std::uint64_t number) {
 }
 
 void MpiStartedSums::close() {
-  if (first_halves_ == MPI_COMM_NULL) return;
   TORCH_CHECK(sums_.empty(), "a sum is still under way");
-  mpi_check(MPI_Comm_free(&first_halves_), "MPI_Comm_free");
-  mpi_check(MPI_Comm_free(&second_halves_), "MPI_Comm_free");
+  for (auto& level : levels_) {
+    mpi_check(MPI_Comm_free(&level.first_halves), "MPI_Comm_free");
+    mpi_check(MPI_Comm_free(&level.second_halves), "MPI_Comm_free");
+  }
+  levels_.clear();
 }
 
 }  // namespace gondola

@@ -24,8 +24,9 @@ namespace {
 using Seconds = NcclCompletion::Seconds;
 
 /// An abort in the middle of a transfer over NVLink makes schedulers take the node away: what is
-/// under way gets so long to end, but no more than a tenth of the timeout.
-constexpr Seconds kLongestDrain{5.0};
+/// under way gets so long to end, but no more than a tenth of the timeout. Less than the watchdog
+/// waits with its own words after the timeout.
+constexpr Seconds kLongestDrain{3.0};
 
 ncclDataType_t nccl_type(const torch::Tensor& tensor) {
   switch (tensor.scalar_type()) {
@@ -91,8 +92,8 @@ const char* NcclCommunicator::fault_of(int result) const {
 }
 
 void NcclCommunicator::fail(const char* call, const std::string& words) {
-  // Both the draining and the abort may hang: the watchdog is to see it.
-  const CollectiveScope scope(progress_, "ncclCommAbort");
+  // Both the draining and the abort may hang: the watchdog is to see it, in the collective's time.
+  const CollectiveScope scope(progress_, "ncclCommAbort", /*bytes=*/0, Since::kOuterEntered);
   if (completion_) completion_->drain(std::min<Seconds>(kLongestDrain, timeout_ / 10));
   completion_.reset();
   if (comm_ != nullptr) ncclCommAbort(std::exchange(comm_, nullptr));

@@ -29,8 +29,8 @@ class NcclCompletion;
 /// more, gives what is under way a few seconds to end, aborts the communicator and throws. So
 /// nothing is put on the stream while another thread aborts.
 ///
-/// The destructor starts no collective and waits for no peer; close() ends the communicator
-/// properly.
+/// An abort belongs to the collective that it ends: draining it and the abort have what is left of
+/// the time that the watchdog gives that one.
 class NcclCommunicator final : public Communicator {
  public:
   /// Collective over `world`, whose rank 0 sends the unique id. Makes `device`, to which `stream`
@@ -50,10 +50,8 @@ class NcclCommunicator final : public Communicator {
   [[nodiscard]] torch::Tensor all_gather(const torch::Tensor& tensor) override;
   /// Waits on the host: returns when every rank's GPU has come here.
   void barrier() override;
-
-  /// Collective. Waits for what is on the stream and ends the communicator; nothing may be called
-  /// afterwards. @throws CommError
-  void close();
+  /// Waits for what is on the stream.
+  void close() override;
 
  private:
   class StartedSum;
