@@ -41,7 +41,9 @@ TEST_F(BucketChoiceTest, all_ranks_get_that_of_rank_zero_by_the_same_figures) {
   MPI_Bcast(&of_root, sizeof of_root, MPI_BYTE, 0, MPI_COMM_WORLD);
   EXPECT_EQ(choice.bytes, of_root.bytes);
   EXPECT_EQ(std::memcmp(&choice.cost, &of_root.cost, sizeof choice.cost), 0);
-  if (choice.measured()) EXPECT_EQ(choice.bytes, bucket_for(choice.cost));
+  if (choice.measured()) {
+    EXPECT_EQ(choice.bytes, bucket_for(choice.cost));
+  }
   EXPECT_GE(choice.bytes, kSmallestBucket);
   EXPECT_LE(choice.bytes, kLargestBucket);
 }
