@@ -229,13 +229,15 @@ class TarPlaces {
   void add(const Reader& reader, archive_entry* entry, bool is_member) {
     known_ = known_ && !reader.is_packed() && reader.is_tar() && ends_at(reader.header_position());
     last_ = {reader.data_position(), ::archive_entry_size(entry)};
+    // A header may claim what it likes.
+    known_ = known_ && last_.size_bytes >= 0 && last_.size_bytes <= kMostMemberBytes;
     if (known_ && is_member) members_.push_back(last_);
   }
 
-  /// Of each member, in the order of the file; empty where it is not known. `end` is that of the
-  /// file: after the last member there are empty blocks.
-  [[nodiscard]] std::vector<Place> members(std::int64_t end) && {
-    if (!known_ || last_.offset_bytes + last_.size_bytes > end) members_.clear();
+  /// Of each member, in the order of the file; empty where it is not known. REQUIRES that next()
+  /// returned nothing: it looked for a header behind the last member.
+  [[nodiscard]] std::vector<Place> members(const Reader& reader) && {
+    if (!known_ || !ends_at(reader.header_position())) members_.clear();
     return std::move(members_);
   }
 
@@ -275,7 +277,7 @@ class PackedArchive final : public Archive {
       }
     }
     if (!keep) kept_ = {};
-    tar_places_ = std::move(tar).members(status_.st_size);
+    tar_places_ = std::move(tar).members(reader);
 
     std::vector<std::size_t> order(stored.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
@@ -345,7 +347,6 @@ class PackedArchive final : public Archive {
       const std::size_t member = place_[stored];
       if (!wanted(member)) continue;
       const auto [offset, size] = tar_places_[stored];
-      if (size > kMostMemberBytes) refuse_size(path_ + ": " + names_[member], kMostMemberBytes);
       std::vector<std::uint8_t> bytes(static_cast<std::size_t>(size));
       read_fully(file.get(), path_, offset, bytes);
       take(member, std::move(bytes));

@@ -1,6 +1,7 @@
 #include "data/importers/source_sums.hpp"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
@@ -19,7 +20,12 @@ SourceSums::SourceSums(const ImportListing& listing, std::int64_t jobs)
       stamps_(paths_.size()),
       sums_(paths_.size()),
       summed_(std::make_unique<std::once_flag[]>(paths_.size())) {
-  for_each_file([this](std::size_t i) { stamps_[i] = stamp_of(paths_[i]); });
+  for_each_file([this](std::size_t i) {
+    stamps_[i] = stamp_of(paths_[i]);
+    if (::access(paths_[i].c_str(), R_OK) != 0) {  // now, and not when all else is done
+      throw IoError("cannot read " + paths_[i] + ": " + std::strerror(errno));
+    }
+  });
   ahead_ = std::jthread([this, as_images = listing.as_images](const std::stop_token& stop) {
     sum_ahead(as_images, stop);
   });
@@ -51,8 +57,16 @@ void SourceSums::sum_rest() {
 }
 
 std::vector<SourceFile> SourceSums::described() {
+  const std::lock_guard lock(description_mutex_);
+  if (description_.empty()) {
+    sum_rest();
+    description_ = described_anew();
+  }
+  return description_;
+}
+
+std::vector<SourceFile> SourceSums::described_anew() const {
   constexpr std::size_t kMostEntries = 16;
-  sum_rest();
   std::vector<SourceFile> entries;
   for (std::size_t i = 0; i < paths_.size(); ++i) {
     entries.push_back({std::filesystem::path(paths_[i]).filename().string(), sums_[i]});

@@ -20,14 +20,14 @@ namespace gondola {
 /// are summed from the bytes that were read of them, so that they are read once.
 class SourceSums {
  public:
-  /// Looks at every file, and begins to sum. @throws IoError
+  /// Looks at every file, whether it can be read, and begins to sum. @throws IoError
   SourceSums(const ImportListing& listing, std::int64_t jobs);
 
   /// The bytes of the file number `file` of the listing. Thread-safe.
   void add(std::size_t file, std::span<const std::uint8_t> bytes);
 
   /// One entry a file; many files are named by one sum of all. Reads what was not summed yet, on
-  /// `jobs` threads. Thread-safe. @throws MissingInputError, IoError
+  /// `jobs` threads, the first time. Thread-safe. @throws MissingInputError, IoError
   [[nodiscard]] std::vector<SourceFile> described();
 
   /// @throws DataError where a file is no longer what it was
@@ -40,6 +40,8 @@ class SourceSums {
   static Stamp stamp_of(const std::string& path);
   void sum_ahead(const std::vector<bool>& as_images, const std::stop_token& stop);
   void sum_rest();
+  /// REQUIRES all sums.
+  [[nodiscard]] std::vector<SourceFile> described_anew() const;
   /// action(index of a file) on `jobs` threads. What one throws first comes out.
   void for_each_file(const std::function<void(std::size_t)>& action) const;
 
@@ -48,7 +50,9 @@ class SourceSums {
   std::vector<Stamp> stamps_;
   std::vector<std::string> sums_;                   ///< Each set once, as the next says.
   const std::unique_ptr<std::once_flag[]> summed_;  ///< [files]
-  std::jthread ahead_;                              ///< The last member: it ends first.
+  std::mutex description_mutex_;
+  std::vector<SourceFile> description_;  ///< Empty before it is first asked for.
+  std::jthread ahead_;                   ///< The last member: it ends first.
 };
 
 }  // namespace gondola

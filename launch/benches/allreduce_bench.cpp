@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <vector>
 
 #include "configs/errors.hpp"
@@ -26,6 +27,13 @@ double seconds_of(std::int64_t times, Communicator& ranks, const Call& call) {
   for (std::int64_t i = 0; i < times; ++i) call();
   const auto own = torch::tensor(seconds_since(start), torch::kFloat64);
   return ranks.all_gather(own).max().item<double>() / static_cast<double>(times);
+}
+
+/// How so many bytes are added over so many ranks.
+std::string algorithm_of(std::int64_t bytes, int ranks, const MpiCommunicatorOptions& options) {
+  if (bytes * ranks <= options.gather_bytes) return "gathered, added in rank order";
+  return ranks < options.few_messages_from ? "shares added in rank order"
+                                           : "MPI's reduce-scatter and all-gather";
 }
 
 }  // namespace
@@ -68,16 +76,14 @@ void bench_allreduce(const RunConfig& config, const MpiSession& mpi,
     // What each rank has to send and to receive at least.
     const double on_the_bus =
         2.0 * (mpi.size() - 1) / mpi.size() * static_cast<double>(bytes) / median(seconds);
-    nlohmann::ordered_json json = {
-        {"bench", "allreduce"},
-        {"ranks", mpi.size()},
-        {"bytes", bytes},
-        {"bucket_bytes", std::min(bytes, bucket.bytes)},
-        {"algorithm", bytes * mpi.size() <= options.gather_bytes ? "gathered, added in rank order"
-                                                                 : "shares added in rank order"},
-        {"seconds", spread(seconds)},
-        {"bus_bytes_per_second", on_the_bus},
-        {"ratio_to_mpi_allreduce", spread(ratios)}};
+    nlohmann::ordered_json json = {{"bench", "allreduce"},
+                                   {"ranks", mpi.size()},
+                                   {"bytes", bytes},
+                                   {"bucket_bytes", std::min(bytes, bucket.bytes)},
+                                   {"algorithm", algorithm_of(bytes, mpi.size(), options)},
+                                   {"seconds", spread(seconds)},
+                                   {"bus_bytes_per_second", on_the_bus},
+                                   {"ratio_to_mpi_allreduce", spread(ratios)}};
     if (bytes > bucket.bytes) json["ratio_to_largest_bucket"] = spread(ratios_to_largest);
     if (mpi.rank() == 0) print_line(json.dump());
   }

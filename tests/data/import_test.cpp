@@ -181,11 +181,15 @@ TEST_F(Imports, a_large_member_of_a_packed_tar_that_no_one_wants_does_no_harm) {
   EXPECT_EQ(images_of("out.h5"), test_images(0, 1, 30));
 }
 
-/// A tar, not packed, of pictures under names of more than 100 characters; the first lies behind a
-/// hole of zeros that are not stored, where `with_hole` says so.
+/// Zeros in front of a picture that a tar does not store.
+struct Hole {
+  std::size_t picture = 0;
+  std::int64_t bytes = 0;  ///< 0: there is none.
+};
+
+/// A tar, not packed, of pictures under names of more than 100 characters.
 void write_special_tar(const std::string& path, const std::vector<std::string>& pictures,
-                       bool with_hole) {
-  constexpr std::int64_t kHole = 1 << 20;
+                       Hole hole) {
   archive* out = ::archive_write_new();
   ::archive_write_set_format_pax(out);
   ASSERT_EQ(::archive_write_open_filename(out, path.c_str()), ARCHIVE_OK);
@@ -196,11 +200,12 @@ void write_special_tar(const std::string& path, const std::vector<std::string>& 
     ::archive_entry_set_perm(entry, 0644);
     const std::string name = std::string(120, 'n') + std::to_string(i) + ".png";
     ::archive_entry_set_pathname(entry, name.c_str());
-    const bool hole_comes_first = with_hole && i == 0;
-    if (hole_comes_first) bytes.insert(0, kHole, '\0');
+    const bool has_hole = i == hole.picture && hole.bytes > 0;
+    if (has_hole) bytes.insert(0, static_cast<std::size_t>(hole.bytes), '\0');
     ::archive_entry_set_size(entry, static_cast<la_int64_t>(bytes.size()));
-    if (hole_comes_first) {
-      ::archive_entry_sparse_add_entry(entry, kHole, static_cast<la_int64_t>(pictures[i].size()));
+    if (has_hole) {
+      ::archive_entry_sparse_add_entry(entry, hole.bytes,
+                                       static_cast<la_int64_t>(pictures[i].size()));
     }
     ::archive_write_header(out, entry);
     ::archive_write_data(out, bytes.data(), bytes.size());
@@ -216,16 +221,18 @@ TEST_F(Imports, tars_with_long_names_and_holes_are_read) {
   for (int i = 0; i < 3; ++i) {
     pictures.push_back(read_bytes(in_folder("p/img" + std::to_string(i) + ".png")));
   }
-  for (const bool with_hole : {false, true}) {
-    const std::string name = with_hole ? "hole.tar" : "long.tar";
-    write_special_tar(in_folder(name), pictures, with_hole);
+  // The last one's ends within the empty blocks at the end of the file.
+  for (const Hole hole :
+       {Hole{}, Hole{.picture = 0, .bytes = 1 << 20}, Hole{.picture = 2, .bytes = 4096}}) {
+    const std::string name = "hole" + std::to_string(hole.bytes) + ".tar";
+    write_special_tar(in_folder(name), pictures, hole);
     ASSERT_LT(std::filesystem::file_size(in_folder(name)), 1U << 20);
     const auto archive = Archive::open(in_folder(name));
     ASSERT_THAT(archive->names(), SizeIs(3));
     for (std::size_t i = 0; i < 3; ++i) {
       const auto bytes = archive->read_one(i);
-      const std::string hole(with_hole && i == 0 ? 1 << 20 : 0, '\0');
-      EXPECT_TRUE(std::string(bytes.begin(), bytes.end()) == hole + pictures[i])
+      const std::string zeros(i == hole.picture ? static_cast<std::size_t>(hole.bytes) : 0, '\0');
+      EXPECT_TRUE(std::string(bytes.begin(), bytes.end()) == zeros + pictures[i])
           << name << " " << i;
     }
   }

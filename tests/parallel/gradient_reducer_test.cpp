@@ -93,6 +93,20 @@ TEST_F(GradientReducerTest, a_bucket_bounds_each_collective) {
   EXPECT_EQ(progress.sequence() - before, comm.size() == 1 ? 0U : 10U);
 }
 
+TEST_F(GradientReducerTest, among_many_ranks_buckets_go_one_by_one_in_few_messages) {
+  MpiCommunicator many(MPI_COMM_WORLD, progress, {.gather_bytes = 0, .few_messages_from = 1});
+  auto flat = mine(100);
+  const auto before = progress.sequence();
+  GradientReducer(many, 80).reduce(flat);
+  EXPECT_TRUE(torch::equal(flat, torch::arange(100, torch::kFloat64) * comm.size() + rank_sum));
+  for (const auto& record : progress.log().records()) {
+    if (record.sequence > before) {
+      EXPECT_STREQ(record.name, "all_reduce_sum");
+    }
+  }
+  many.close();
+}
+
 TEST_F(GradientReducerTest, a_buffer_that_needs_a_gradient_is_reduced_in_place) {
   auto flat = mine(3).set_requires_grad(true);
   GradientReducer(comm).reduce(flat);

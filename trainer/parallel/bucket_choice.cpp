@@ -81,7 +81,7 @@ BucketChoice choose_bucket(std::int64_t wanted_bytes, const torch::Tensor& gradi
   const auto whole = std::max(static_cast<std::int64_t>(gradient.nbytes()), kSmallestBucket);
   if (wanted_bytes > 0) return {.bytes = wanted_bytes};
   if (!gradient.is_cpu()) return {.bytes = whole};
-  const bool measures = communicator.size() > 1 && whole > kSmallestBucket &&
+  const bool measures = communicator.size() > 1 && whole > 2 * kSmallestBucket &&
                         communicator.size() < MpiCommunicatorOptions{}.few_messages_from;
   if (!measures) return {};
   const auto cost = measured_cost(gradient, communicator);

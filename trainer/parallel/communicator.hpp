@@ -29,6 +29,8 @@ class Communicator {
   /// differ from those of all_reduce_sum(), not from rank to rank. The tensor's memory stays until
   /// it has ended. Here: done at once. @throws CommError
   [[nodiscard]] virtual std::unique_ptr<PendingSum> start_all_reduce_sum(torch::Tensor& tensor);
+  /// Whether several sums that are started at once take less time than one after another.
+  [[nodiscard]] virtual bool pipelines_sums() const { return false; }
   /// Collective. Copies root's `tensor` to every rank, in place. Any dtype, contiguous. @throws
   /// CommError
   virtual void broadcast(torch::Tensor& tensor, int root) = 0;

@@ -27,10 +27,10 @@ void GradientReducer::for_buckets(torch::Tensor& flat,
 
 std::int64_t GradientReducer::reduce(torch::Tensor& flat) {
   const auto bytes = static_cast<std::int64_t>(flat.nbytes());
-  if (bytes > bucket_bytes_) {
-    start(flat).wait();  // the network has work while a bucket waits
+  if (bytes > bucket_bytes_ && communicator_.pipelines_sums()) {
+    start(flat).wait();
   } else {
-    for_buckets(flat, [this](torch::Tensor& whole) { communicator_.all_reduce_sum(whole); });
+    for_buckets(flat, [this](torch::Tensor& bucket) { communicator_.all_reduce_sum(bucket); });
   }
   return communicator_.size() == 1 ? 0 : bytes;
 }

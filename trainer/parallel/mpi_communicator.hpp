@@ -53,6 +53,7 @@ class MpiCommunicator final : public Communicator {
   /// As MpiStartedSums has it; integers, and tensors that one MPI call cannot carry, are added at
   /// once.
   [[nodiscard]] std::unique_ptr<PendingSum> start_all_reduce_sum(torch::Tensor& tensor) override;
+  [[nodiscard]] bool pipelines_sums() const override { return size_ < options_.few_messages_from; }
   void broadcast(torch::Tensor& tensor, int root) override;
   [[nodiscard]] torch::Tensor all_gather(const torch::Tensor& tensor) override;
   void barrier() override;
