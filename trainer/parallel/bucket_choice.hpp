@@ -33,9 +33,9 @@ struct BucketChoice {
 /// Collective. The bucket for a flat `gradient` [P], the same on every rank. A `wanted_bytes` above
 /// 0 is it. On a GPU it is the whole: NCCL cuts by itself and needs no memory of that size. On CPUs
 /// rank 0 chooses it by the cost of sums, which it measures in a tenth of a second or, over a slow
-/// network, in less than an all-reduce of the gradient takes. Not measured, and the largest, where
-/// the gradient fits into two of the smallest buckets or the choice would change bits of the sum
-/// (MpiCommunicator). @throws CommError
+/// network, in about as long as an all-reduce of the gradient takes. Not measured, and the largest,
+/// where the gradient fits into two of the smallest buckets or the choice would change bits of the
+/// sum (MpiCommunicator). @throws CommError
 [[nodiscard]] BucketChoice choose_bucket(std::int64_t wanted_bytes, const torch::Tensor& gradient,
                                          Communicator& communicator);
 
