@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "launch/benches/bench_figures.hpp"
+#include "trainer/kernels/loops_for.hpp"
 #include "trainer/kernels/matrix_product.hpp"
 #include "trainer/kernels/sine_loops.hpp"
 
@@ -121,7 +122,7 @@ void bench_kernels(const RunConfig& config,
   const at::NoGradGuard no_grad;
   at::set_num_threads(1);
   for (const auto& kernel : kernels()) {
-    for (const auto& set : sine_loop_capabilities()) {
+    for (const auto& set : loop_capabilities()) {
       print_line(measure(kernel, set, config.bench.repeats).dump());
     }
   }

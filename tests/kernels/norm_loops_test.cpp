@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "tests/support/relative_error.hpp"
-#include "trainer/kernels/sine_loops.hpp"
+#include "trainer/kernels/loops_for.hpp"
 
 namespace gondola {
 namespace {
@@ -49,7 +49,7 @@ TYPED_TEST(EachNormLoops, the_exponential_is_within_two_units_of_the_last_place_
   for (int i = 0; i < 1000; ++i) x.push_back(static_cast<T>(i - 500) / 1000);
   const T zero = 0;
   const T one = 1;
-  for (const auto& capability : sine_loop_capabilities()) {
+  for (const auto& capability : loop_capabilities()) {
     const auto& loops = norm_loops_for<T>(capability);
     std::vector<T> out(x.size());
     loops.forward(static_cast<std::int64_t>(x.size()), 1, x.data(), &zero, &one, &zero, out.data());
@@ -75,7 +75,7 @@ TYPED_TEST(EachNormLoops, what_is_not_a_number_stays_so) {
   using T = TypeParam;
   const std::vector<T> x(40, std::numeric_limits<T>::quiet_NaN());
   const T zero = 0;
-  for (const auto& capability : sine_loop_capabilities()) {
+  for (const auto& capability : loop_capabilities()) {
     std::vector<T> out(x.size());
     norm_loops_for<T>(capability).forward(40, 1, x.data(), &zero, &zero, &zero, out.data());
     for (const T value : out) EXPECT_TRUE(std::isnan(value)) << capability;
@@ -85,7 +85,7 @@ TYPED_TEST(EachNormLoops, what_is_not_a_number_stays_so) {
 TYPED_TEST(EachNormLoops, are_those_of_atens_operators) {
   using T = TypeParam;
   const auto data = [](const torch::Tensor& x) { return TestFixture::data(x); };
-  for (const auto& capability : sine_loop_capabilities()) {
+  for (const auto& capability : loop_capabilities()) {
     const auto& loops = norm_loops_for<T>(capability);
     for (const auto& [rows, width] : kShapes) {
       SCOPED_TRACE(capability + ", " + std::to_string(rows) + " x " + std::to_string(width));

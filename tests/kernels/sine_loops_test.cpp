@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tests/support/relative_error.hpp"
+#include "trainer/kernels/loops_for.hpp"
 
 namespace gondola {
 namespace {
@@ -49,7 +50,7 @@ double units_off(const T* a, const long double* b, std::int64_t count, T floor) 
 
 TYPED_TEST(EachLoops, sine_and_cosine_are_within_two_units_of_the_last_place) {
   using T = TypeParam;
-  for (const auto& capability : sine_loop_capabilities()) {
+  for (const auto& capability : loop_capabilities()) {
     for (const double scale : {1.0, 30.0, 1000.0, 9999.0}) {
       constexpr std::int64_t kRows = 100;
       constexpr std::int64_t kWidth = 1003;
@@ -85,7 +86,7 @@ TYPED_TEST(EachLoops, sine_adds_the_bias_and_copes_with_any_value) {
   x[1][3] = 3e7;
   x[2][4] = INFINITY;
   x[3][36] = NAN;
-  for (const auto& capability : sine_loop_capabilities()) {
+  for (const auto& capability : loop_capabilities()) {
     auto s = torch::empty_like(x);
     auto c = torch::empty_like(x);
     sine_loops_for<T>(capability)
@@ -106,7 +107,7 @@ TYPED_TEST(EachLoops, sine_of_a_sum_is_that_of_aten) {
     const auto cos_p = p.cos();
     const auto sin_q = q.sin();
     const auto cos_q = q.cos();
-    for (const auto& capability : sine_loop_capabilities()) {
+    for (const auto& capability : loop_capabilities()) {
       auto sine = torch::empty_like(p);
       sine_loops_for<T>(capability)
           .sum_sine(rows, width, TestFixture::data(sin_p), TestFixture::data(cos_p),
@@ -123,7 +124,7 @@ TYPED_TEST(EachLoops, slope_multiplies_and_adds_up_the_columns) {
     const auto gradient = TestFixture::normal({rows, width}, 2);
     const auto before = TestFixture::normal({width}, 3);
     const auto expected = gradient * cosine;
-    for (const auto& capability : sine_loop_capabilities()) {
+    for (const auto& capability : loop_capabilities()) {
       auto product = gradient.clone();
       auto sums = before.clone();
       sine_loops_for<T>(capability)
@@ -145,7 +146,7 @@ TYPED_TEST(EachLoops, last_slope_is_the_product_with_the_last_weight_times_the_c
       const auto cosine = TestFixture::normal({rows, width}, 3);
       const auto before = TestFixture::normal({width}, 4);
       const auto expected = residual.mm(weight) * cosine;
-      for (const auto& capability : sine_loop_capabilities()) {
+      for (const auto& capability : loop_capabilities()) {
         auto gradient = torch::full_like(cosine, NAN);
         auto sums = before.clone();
         sine_loops_for<T>(capability)
@@ -174,7 +175,7 @@ TYPED_TEST(EachLoops, first_slope_adds_up_the_columns_weighted_by_the_coordinate
     const auto cos_q = q.cos();
     const auto d = gradient * (p + q).cos();
     const auto expected = before + torch::cat({d.sum(0, true), points.t().mm(d)});
-    for (const auto& capability : sine_loop_capabilities()) {
+    for (const auto& capability : loop_capabilities()) {
       auto sums = before.clone();
       sine_loops_for<T>(capability)
           .first_slope(rows, width, TestFixture::data(points), TestFixture::data(sin_p),

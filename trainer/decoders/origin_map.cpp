@@ -12,10 +12,7 @@ torch::Tensor OriginMap::operator()(const torch::Tensor& images) const {
   const auto block_images = std::clamp<std::int64_t>(
       kMostBlockBytes / (matrix.size(1) * static_cast<std::int64_t>(matrix.element_size())), 1,
       512);
-  // Where there is a choice, oneDNN is half as fast again with so few columns.
-  const bool onednn = matrix.device().is_cpu() && is_available(ProductLibrary::kOneDnn);
-  const auto library = onednn ? ProductLibrary::kOneDnn : ProductLibrary::kAten;
-  const MatrixProduct product(library, library);
+  const auto product = product_on(matrix.device());
   const auto values = images.reshape({images.size(0), matrix.size(1)});  // [B, V]
   auto latents = torch::empty({images.size(0), matrix.size(0)}, values.options());
   for (std::int64_t first = 0; first < images.size(0); first += block_images) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace gondola {
 
@@ -14,5 +15,8 @@ template <typename Loops>
   if (capability == "AVX2") return avx2;
   return any;
 }
+
+/// The instruction sets that ATen uses here, the plainest first, as loops_for() takes them.
+[[nodiscard]] std::vector<std::string> loop_capabilities();
 
 }  // namespace gondola

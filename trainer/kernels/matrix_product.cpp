@@ -49,6 +49,12 @@ bool is_available(ProductLibrary library) {
   return at::globalContext().hasMKLDNN() && onednn_linear().has_value();
 }
 
+MatrixProduct product_on(torch::Device device) {
+  const bool onednn = device.is_cpu() && is_available(ProductLibrary::kOneDnn);
+  const auto library = onednn ? ProductLibrary::kOneDnn : ProductLibrary::kAten;
+  return {library, library};
+}
+
 torch::Tensor MatrixProduct::multiply(const torch::Tensor& a, const torch::Tensor& weight,
                                       torch::Tensor space) const {
   if (rows_ == ProductLibrary::kOneDnn && a.scalar_type() == torch::kFloat32) {

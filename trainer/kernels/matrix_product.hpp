@@ -40,6 +40,10 @@ class MatrixProduct {
   ProductLibrary sums_ = ProductLibrary::kAten;
 };
 
+/// The product for matrices that are narrower than a SIREN's: where there is a choice, oneDNN is at
+/// least as fast, and half as fast again with few columns.
+[[nodiscard]] MatrixProduct product_on(torch::Device device);
+
 /// GFLOP/s of multiply() and add_outer() with one library.
 struct ProductRates {
   double rows = 0;

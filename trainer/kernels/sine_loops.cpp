@@ -27,14 +27,6 @@ const SineLoops<double>& sine_loops_for(const std::string& capability) {
                    avx512_loops::kDoubleLoops);
 }
 
-std::vector<std::string> sine_loop_capabilities() {
-  const auto best = at::get_cpu_capability();
-  std::vector<std::string> result = {"DEFAULT"};
-  if (best == "AVX2" || best == "AVX512") result.emplace_back("AVX2");
-  if (best == "AVX512") result.emplace_back("AVX512");
-  return result;
-}
-
 template <typename T>
 const SineLoops<T>& sine_loops() {
   static const SineLoops<T>& loops = sine_loops_for<T>(at::get_cpu_capability());

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 namespace gondola {
 
@@ -38,9 +37,6 @@ struct SineLoops {
 /// The loops for the instruction set that ATen uses here (ATEN_CPU_CAPABILITY can lower it).
 template <typename T>
 [[nodiscard]] const SineLoops<T>& sine_loops();
-
-/// The instruction sets that ATen uses here, the plainest first, as sine_loops_for() takes them.
-[[nodiscard]] std::vector<std::string> sine_loop_capabilities();
 
 /// For one instruction set, as loops_for() takes it. REQUIRES a processor that has it.
 template <typename T>

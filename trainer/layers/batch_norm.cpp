@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "trainer/kernels/cpu_floats.hpp"
 #include "trainer/layers/batch_norm_elu.hpp"
 #include "trainer/layers/sync_batch_norm.hpp"
 
@@ -25,7 +26,7 @@ torch::Tensor BatchNorm::forward(const torch::Tensor& x, const Activation& activ
                               per_channel((bias() - average.mean) * scale + shift()));
   }
   auto* const communicator = normalisation == Normalisation::kBatch ? communicator_ : nullptr;
-  const bool fused = activation.kind() == ActivationKind::kElu && has_batch_norm_elu(x);
+  const bool fused = activation.kind() == ActivationKind::kElu && is_cpu_floats(x);
   const auto result = fused ? batch_norm_elu(x, gain(), shift(), communicator)
                             : sync_batch_norm(x, gain(), shift(), communicator);
   statistics.push_back(

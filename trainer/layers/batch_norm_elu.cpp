@@ -150,11 +150,6 @@ struct BatchNormElu : torch::autograd::Function<BatchNormElu> {
 
 }  // namespace
 
-bool has_batch_norm_elu(const torch::Tensor& x) {
-  return x.device().is_cpu() &&
-         (x.scalar_type() == torch::kFloat32 || x.scalar_type() == torch::kFloat64);
-}
-
 BatchNormResult batch_norm_elu(const torch::Tensor& x, const torch::Tensor& gain,
                                const torch::Tensor& shift, Communicator* communicator) {
   TORCH_CHECK(x.dim() == 4 && gain.numel() == x.size(1), "x must be [B, ", gain.numel(),

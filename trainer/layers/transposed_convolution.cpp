@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <tuple>
 
+#include "trainer/kernels/cpu_floats.hpp"
 #include "trainer/kernels/matrix_product.hpp"
 #include "trainer/kernels/parallel_tasks.hpp"
 #include "trainer/kernels/patches.hpp"
@@ -36,10 +37,7 @@ torch::Tensor product_and_patches(const torch::Tensor& x, const torch::Tensor& w
   const auto matrix = weight.permute({2, 3, 1, 0}).reshape({grid.patch_values(), in});
   const auto y = torch::empty({images, grid.channels, grid.output_height(), grid.output_width()},
                               x.options().memory_format(torch::MemoryFormat::ChannelsLast));
-  // Where there is a choice, oneDNN is at least as fast.
-  const auto library =
-      is_available(ProductLibrary::kOneDnn) ? ProductLibrary::kOneDnn : ProductLibrary::kAten;
-  const MatrixProduct product(library, library);
+  const auto product = product_on(x.device());
 
   const auto image_bytes = image_patches * static_cast<std::int64_t>(x.element_size());
   const auto of_thread = (images + parallel_width() - 1) / parallel_width();
@@ -183,22 +181,17 @@ tensor_list OfWeight::backward(AutogradContext* context, tensor_list gradients) 
           {}};
 }
 
-bool has_products(const torch::Tensor& x) {
-  return x.device().is_cpu() &&
-         (x.scalar_type() == torch::kFloat32 || x.scalar_type() == torch::kFloat64);
-}
-
 }  // namespace
 
 torch::Tensor transposed_convolution(const torch::Tensor& x, const torch::Tensor& weight,
                                      Placement placement) {
-  if (has_products(x)) return Up::apply(x, weight, placement);
+  if (is_cpu_floats(x)) return Up::apply(x, weight, placement);
   return at::conv_transpose2d(x, weight, {}, placement.stride, placement.padding);
 }
 
 torch::Tensor convolution(const torch::Tensor& gradient, const torch::Tensor& weight,
                           Placement placement) {
-  if (has_products(gradient)) return Down::apply(gradient, weight, placement);
+  if (is_cpu_floats(gradient)) return Down::apply(gradient, weight, placement);
   return at::conv2d(gradient, weight, {}, placement.stride, placement.padding);
 }
 
