@@ -17,7 +17,12 @@ import signal
 import statistics
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from stop import Stop
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT, INSTALLED = ROOT / "build/release/bin/gondola", ROOT.parents[1] / "bin/gondola"
@@ -32,17 +37,11 @@ def refuse(code, sentence):
     sys.exit(code)
 
 
-# USR1 asks to stop; a run at hand gets it too and ends with a checkpoint.
-stop_asked = False
+stop = Stop()
 
 
-def note_stop(*_):
-    global stop_asked
-    stop_asked = True
-
-
-def end_if_asked(asked=False):
-    if asked or stop_asked:
+def end_if_asked():
+    if stop.asked:
         print("stopped: the same command goes on", flush=True)
         sys.exit(75)
 
@@ -59,6 +58,9 @@ def parse_arguments():
     parser.add_argument("--datasets", type=Path, default=HOME, metavar="DIR",
                         help="where the presets' datasets/*.h5 are (default: the checkout, or here)")
     parser.add_argument("--ranks", type=int, default=1, metavar="N", help="of each run (default: 1)")
+    parser.add_argument("--jobs", type=int, metavar="N",
+                        help="runs at a time, which share the cores (default: a run for each core; "
+                             "1 where there is a GPU)")
     parser.add_argument("--seeds", metavar="'0 1 2'", help="instead of the experiment's")
     parser.add_argument("--part", metavar="I/N", default="1/1",
                         help="only each N-th run, from the I-th on: for the jobs of a Slurm array, "
@@ -139,39 +141,96 @@ def options_of(row, preset, pixels):
     return options
 
 
-def train(run, preset, options, steps, seed, metric, arguments):
-    """True where the run is finished and measured."""
-    result = run / "result.json"
-    if result.exists():
-        return True
-    words = ["--config", preset.name, "--data.path", preset.data, "--run.folder", run / "run",
-             "--run.seed", seed, "--run.resume", "auto", "--trainer.steps", steps,
+class Task:
+    """A row of a data set with a seed."""
+
+    def __init__(self, row, data, seed, preset, options, steps):
+        self.row, self.data, self.seed = row, data, seed
+        self.preset, self.options, self.steps = preset, options, steps
+
+    def __str__(self):
+        return f"{self.row}, {self.data}, seed {self.seed}"
+
+    def folder(self, output):
+        return output / folder_name(self.row) / folder_name(self.data) / f"seed-{self.seed}"
+
+
+def end_of(log):
+    return " ".join(log.read_text(encoding="utf-8").strip().splitlines()[-1:])
+
+
+def train(task, run, threads, arguments):
+    """None where the run is finished, or why it is not."""
+    words = ["--config", task.preset.name, "--data.path", task.preset.data,
+             "--run.folder", run / "run", "--run.seed", task.seed, "--run.resume", "auto",
+             "--trainer.steps", task.steps,
              "--evaluation.every_steps", 0, "--evaluation.images", 1000,
              "--monitoring.samples_every", 0, "--monitoring.bind", "off"]
-    for name, value in options.items():
+    if "--parallel.threads" not in arguments.option:
+        words += ["--parallel.threads", threads]
+    for name, value in task.options.items():
         words += [f"--{name}", value]
     run.mkdir(parents=True, exist_ok=True)
-    with open(run / "train.log", "a", encoding="utf-8") as log:
-        done = subprocess.run([ROOT / "launch/run.sh", "-n", str(arguments.ranks), "--", "train",
-                               *map(str, words), *arguments.option],
-                              stdout=log, stderr=subprocess.STDOUT)
-    if done.returncode:
-        last = (run / "train.log").read_text(encoding="utf-8").strip().splitlines()[-1:]
-        print(f"  failed with exit code {done.returncode}: {' '.join(last)} ({run / 'train.log'})")
-        end_if_asked(done.returncode == 75)
-        return False
+    log_path = run / "train.log"
+    with open(log_path, "a", encoding="utf-8") as log:
+        code = stop.wait_for(subprocess.Popen(
+            [ROOT / "launch/run.sh", "-n", str(arguments.ranks), "--", "train", *map(str, words),
+             *arguments.option], stdout=log, stderr=subprocess.STDOUT))
+    if code:
+        return f"failed with exit code {code}: {end_of(log_path)} ({log_path})"
+    return None
+
+
+# A measurement is short and takes all cores.
+measuring = threading.Lock()
+
+
+def measure(run, metric, arguments):
+    """Writes result.json, or says why it cannot."""
     # All held-out images, as the paper; those of a scaled run are fewer.
     images = 0 if arguments.scale == 1 else 1000
     gap = ["--gap"] if metric.startswith("gap.") else []
-    measured = gondola("eval", run / "run", "--images", images, "--json", *gap)
+    with measuring:
+        measured = gondola("eval", run / "run", "--images", images, "--json", *gap)
     if measured.returncode:
-        end_if_asked()
-        print(f"  cannot be evaluated: {measured.stderr.strip()}")
-        return False
+        return f"cannot be evaluated: {measured.stderr.strip()}"
     partial = run / "result.json.part"
     partial.write_text(measured.stdout, encoding="utf-8")
-    partial.rename(result)
-    return True
+    partial.rename(run / "result.json")
+    return None
+
+
+def carry_out(tasks, metric, arguments):
+    """How many runs failed."""
+    def carry_out_one(numbered):
+        number, task = numbered
+        run = task.folder(arguments.output)
+        if stop.asked:
+            return False
+        label = f"{number}/{len(tasks)} {task}"
+        print(f"{label}: {task.steps} steps", flush=True)
+        start = time.monotonic()
+        wrong = train(task, run, threads, arguments) or measure(run, metric, arguments)
+        if wrong and not stop.asked:
+            print(f"{label}: {wrong}", flush=True)
+        elif not wrong:
+            print(f"{label}: {metric} {figure(run / 'result.json', metric):.4g}, "
+                  f"{time.monotonic() - start:.0f} s", flush=True)
+        return bool(wrong)
+
+    left = [(number, task) for number, task in enumerate(tasks, 1)
+            if not (task.folder(arguments.output) / "result.json").exists()]
+    jobs, threads = share_cores(arguments, len(left))
+    with ThreadPoolExecutor(jobs) as pool:
+        return sum(pool.map(carry_out_one, left))
+
+
+def share_cores(arguments, tasks):
+    """Runs at a time, and threads of a rank."""
+    cores = len(os.sched_getaffinity(0))
+    gpu = any(Path("/dev").glob("nvidia[0-9]*"))
+    jobs = arguments.jobs or (1 if gpu else max(1, min(cores // arguments.ranks, tasks)))
+    return jobs, max(1, cores // (jobs * arguments.ranks))
 
 
 def figure(path, metric):
@@ -217,16 +276,21 @@ def write_tables(output, experiment, datasets, rows, scale):
 
 
 def main():
-    signal.signal(signal.SIGUSR1, note_stop)
+    for number in (signal.SIGUSR1, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop.on_signal)
     arguments = parse_arguments()
     if not 0 < arguments.scale <= 1:
         refuse(BAD_ORDER, f"--scale is above 0 and at most 1, not {arguments.scale:g}")
     part = re.fullmatch(r"(\d+)/(\d+)", arguments.part)
     if not part or not 1 <= int(part[1]) <= int(part[2]):
         refuse(BAD_ORDER, f"--part is I/N with 1 <= I <= N, not '{arguments.part}'")
+    if arguments.jobs is not None and arguments.jobs < 1:
+        refuse(BAD_ORDER, f"--jobs is at least 1, not {arguments.jobs}")
+    if arguments.ranks < 1:
+        refuse(BAD_ORDER, f"--ranks is at least 1, not {arguments.ranks}")
     experiment, datasets, rows = read_experiment(arguments.name)
     scaled = "" if arguments.scale == 1 else f"-scale-{arguments.scale:g}"
-    output = arguments.output or HOME / "runs" / (arguments.name + scaled)
+    output = arguments.output = arguments.output or HOME / "runs" / (arguments.name + scaled)
     output.mkdir(parents=True, exist_ok=True)
     seeds = (arguments.seeds or experiment["seeds"]).split()
 
@@ -243,20 +307,16 @@ def main():
         steps = max(1, round(epochs * (images // preset.batch)))
         for row, changes in rows.items():
             for seed in seeds:
-                tasks.append((row, data, seed, preset, options_of(changes, preset, pixels), steps))
+                tasks.append(Task(row, data, seed, preset,
+                                  options_of(changes, preset, pixels), steps))
     if not there:
         refuse(MISSING, "none of the experiment's data sets is there")
 
-    failed = 0
     mine = tasks[int(part[1]) - 1::int(part[2])]
-    for number, (row, data, seed, preset, options, steps) in enumerate(mine, 1):
-        if arguments.table:
-            break
+    failed = 0
+    if not arguments.table:
+        failed = carry_out(mine, experiment["metric"], arguments)
         end_if_asked()
-        print(f"{number}/{len(mine)} {row}, {data}, seed {seed}, {steps} steps", flush=True)
-        run = output / folder_name(row) / folder_name(data) / f"seed-{seed}"
-        failed += not train(run, preset, options, steps, seed, experiment["metric"],
-                            arguments)
     write_tables(output, experiment, there, rows, arguments.scale)
     sys.exit(1 if failed else 0)
 

@@ -4,14 +4,16 @@ is there is kept, what is missing is said."""
 import json
 import os
 import shutil
+import signal
 import subprocess
 import unittest
 from pathlib import Path
 
-from processes import PATIENCE
+from processes import PATIENCE, wait_for
 from training import PROGRAM, TrainingTest, gondola, write_idx
 
 SCRIPT = Path(os.environ["GONDOLA_SOURCE_DIR"]) / "launch/experiments/run.sh"
+ENVIRONMENT = {**os.environ, "GONDOLA": PROGRAM}
 ROWS = ["GON", "AE", "Tied AE", "1 step, detached", "10 steps", "10 steps, detached", "GLO"]
 
 
@@ -26,12 +28,14 @@ class ExperimentTest(TrainingTest):
         self.assertEqual(made.returncode, 0, made.stderr)
         self.output = self.folder / "table"
 
+    def command(self, *words, name="table1"):
+        return [SCRIPT, name, "--datasets", self.folder, "--output", self.output, "--seeds", "0",
+                "--scale", "0.002", *words, "--", "--latent.search_steps", "3",
+                "--parallel.threads", "1", "--model.filters", "2"]
+
     def run_table(self, *words, name="table1"):
-        return subprocess.run(
-            [SCRIPT, name, "--datasets", self.folder, "--output", self.output, "--seeds", "0",
-             "--scale", "0.002", *words, "--", "--latent.search_steps", "3", "--parallel.threads",
-             "1", "--model.filters", "2"],
-            capture_output=True, text=True, timeout=5 * PATIENCE, env={**os.environ, "GONDOLA": PROGRAM})
+        return subprocess.run(self.command(*words, name=name), capture_output=True, text=True,
+                              timeout=5 * PATIENCE, env=ENVIRONMENT)
 
     def test_a_table_is_made_once_and_goes_on_where_it_was(self):
         first = self.run_table()
@@ -80,11 +84,28 @@ class ExperimentTest(TrainingTest):
             self.assertAlmostEqual(result["gap"]["loss"], gap, delta=1e-4)
             self.assertIn(f"| {row.upper()} | {result['gap']['loss']:.4g} |", table)
 
+    def test_a_stop_reaches_every_run_at_hand(self):
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            begun = [self.output / row / "coil-20/seed-0/train.log" for row in ("gon", "ae")]
+            with subprocess.Popen(self.command("--scale", "1", "--jobs", "2"), text=True,
+                                  stdout=subprocess.PIPE, env=ENVIRONMENT) as table:
+                wait_for(lambda: all(path.exists() and "\nstep " in path.read_text()
+                                     for path in begun), "a step of both runs")
+                table.send_signal(number)
+                said, _ = table.communicate(timeout=PATIENCE)
+            self.assertEqual(table.returncode, 75, said)
+            self.assertIn("stopped: the same command goes on", said)
+            for path in begun:
+                self.assertIn("stopped on request", path.read_text())
+            self.assertEqual(len(list(self.output.glob("*"))), 2)
+            shutil.rmtree(self.output)
+
     def test_what_cannot_be_run_is_refused(self):
         unknown = self.run_table(name="table9")
         self.assertEqual(unknown.returncode, 64, unknown.stderr)
         self.assertIn("table1", unknown.stderr)
         self.assertEqual(self.run_table("--part", "3/2").returncode, 64)
+        self.assertEqual(self.run_table("--jobs", "0").returncode, 64)
         nothing = self.run_table(name="figure3")
         self.assertEqual(nothing.returncode, 66, nothing.stderr)
 
