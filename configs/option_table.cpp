@@ -291,9 +291,10 @@ void add_parallel_and_checkpoint(std::vector<Option>& options) {
                {"siren: ranks that work on the same images, each at its part of the coordinates: "
                 "for images so large that a batch has fewer of them than there are ranks.",
                 between(1, 65536), "ranks"});
-  parallel.add("overlap", &P::overlap, kMayDiffer,
-               {"Reduce the gradient's outer part while its origin part is computed; auto: where "
-                "the sums that the origin part needs are at most half as large as the gradient."});
+  parallel.add(
+      "overlap", &P::overlap, kMayDiffer,
+      {"Reduce the gradient's outer part while its origin part is computed; auto: where "
+       "the sums that the origin part needs are at most a quarter as large as the gradient."});
   parallel.add("bucket_bytes", &P::bucket_bytes, kMayDiffer,
                {"Bytes of the gradient that are reduced at a time; auto: on GPUs all, as NCCL cuts "
                 "them itself, on CPUs 1 to 16 MiB, as few as cost at most 5 % in latency, which is "

@@ -25,7 +25,8 @@ torch::Tensor spread_of(const std::vector<torch::Tensor>& estimates) {
   return (variance / square.clamp_min(1e-300)).sqrt();
 }
 
-/// Of the configuration alone, and so the same on all ranks.
+/// Of the configuration alone, and so the same on all ranks. Sums of nearly half the gradient cost
+/// more than they let hide: a convolutional step over 1 Gbit/s took 1.3 times as long.
 bool saves_waiting(const RunConfig& config, const TrainedState& state, int ranks) {
   if (ranks == 1 || config.parallel.overlap == Overlap::kOff ||
       config.parallel.coordinate_ranks > 1 || !state.objective.splits_at_latents()) {
@@ -33,7 +34,7 @@ bool saves_waiting(const RunConfig& config, const TrainedState& state, int ranks
   }
   const auto sums =
       state.decoder.origin_sums(config.coordinates.inner.count, config.trainer.batch_size);
-  return sums > 0 && 2 * sums <= state.decoder.parameters().flat().numel();
+  return sums > 0 && 4 * sums <= state.decoder.parameters().flat().numel();
 }
 
 }  // namespace

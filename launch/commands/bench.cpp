@@ -118,9 +118,12 @@ constexpr Bench kBenches[] = {
      [](Call& call) { bench_kernels(call.config, print_line); }},
     {"allreduce", R"(
           one JSON object a line and size, under mpirun: the sum of a gradient over the ranks, its
-          bytes a second on the bus, and how many times faster than MPI_Allreduce of the same
-          bytes (ratio_to_mpi_allreduce), and than in buckets of 16 MiB (ratio_to_largest_bucket)
-          in place of those that --parallel.bucket_bytes gives or auto chooses
+          bytes a second on the bus, and how many times faster it is than other ways to it:
+          MPI_Allreduce of the same bytes (ratio_to_mpi_allreduce), MPI's reduce-scatter and
+          all-gather (ratio_to_reduce_scatter), over all ranks at once where it is added machine by
+          machine (ratio_to_all_ranks_at_once), and in buckets of 16 MiB (ratio_to_largest_bucket)
+          in place of those that --parallel.bucket_bytes gives or auto chooses.  Over a slow network
+          the largest sizes are left out
 )",
      [](Call& call) { bench_allreduce(call.config, call.mpi, print_line); }, true},
     {"overlap", R"(

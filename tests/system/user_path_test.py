@@ -134,16 +134,18 @@ class UserPathTest(TrainingTest):
         world = World(2, PROGRAM, "bench", "allreduce", "--bench.repeats", "2")
         self.assertEqual(world.end()[0], 0, world.errors)
         sizes = [json.loads(line) for line in world.output.splitlines()]
-        self.assertEqual([size["bytes"] for size in sizes], [1 << n for n in (12, 16, 20, 24, 26)])
+        self.assertEqual([size["bytes"] for size in sizes], [1 << n for n in (12, 16, 20, 22, 24, 26)])
         self.assertEqual(len({size["algorithm"] for size in sizes[:2]}), 1)
         self.assertNotEqual(sizes[0]["algorithm"], sizes[-1]["algorithm"])
+        self.assertGreater(sizes[-1]["ratio_to_reduce_scatter"]["min"], 0)
+        self.assertNotIn("ratio_to_all_ranks_at_once", sizes[-1])
         for size in sizes:
             self.assertGreater(size["ratio_to_mpi_allreduce"]["min"], 0)
             self.assertGreater(size["bus_bytes_per_second"], 0)
         self.assertIn("mpirun -n 2", gondola("bench", "allreduce").stderr)
 
     def test_what_overlapping_hides_of_the_all_reduce_is_measured(self):
-        small = {"model.hidden": 64, "model.layers": 2, "trainer.batch_size": 4,
+        small = {"model.hidden": 64, "model.layers": 3, "trainer.batch_size": 4,
                  "bench.repeats": 3}
         world = World(2, PROGRAM, "bench", "overlap", *flags(small, {"latent.size": 1}))
         self.assertEqual(world.end()[0], 0, world.errors)

@@ -24,7 +24,7 @@ inline RunConfig overlap_config(DecoderKind kind) {
   auto config = small_config(kind);
   config.model.hidden = 32;
   config.model.filters = 10;
-  config.latent.size = 3;
+  config.latent.size = 2;
   config.latent.step_size = 0;  // auto
   config.model.classes = kOverlapClasses;
   config.trainer.batch_size = kOverlapBatch;
