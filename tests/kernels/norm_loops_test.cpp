@@ -123,5 +123,57 @@ TYPED_TEST(EachNormLoops, are_those_of_atens_operators) {
   }
 }
 
+TYPED_TEST(EachNormLoops, of_the_second_derivative_are_those_of_atens_operators) {
+  using T = TypeParam;
+  const auto data = [](const torch::Tensor& x) { return TestFixture::data(x); };
+  for (const auto& capability : loop_capabilities()) {
+    const auto& loops = norm_loops_for<T>(capability);
+    for (const auto& [rows, width] : kShapes) {
+      SCOPED_TRACE(capability + ", " + std::to_string(rows) + " x " + std::to_string(width));
+      const auto tangent = TestFixture::normal({rows, width}, 1);
+      const auto gradient = TestFixture::normal({rows, width}, 2);
+      const auto x = TestFixture::normal({rows, width}, 3);
+      const auto y = TestFixture::normal({rows, width}, 4);
+      const auto out = at::elu(y);
+      std::vector<torch::Tensor> of_channels;
+      for (std::uint64_t i = 0; i < 8; ++i)
+        of_channels.push_back(TestFixture::normal({width}, 5 + i));
+      const auto& channel = of_channels;
+      const NormCurve<T> curve{data(channel[0]), data(channel[1]), data(channel[2]),
+                               data(channel[3]), data(channel[4]), data(channel[5]),
+                               data(channel[6]), data(channel[7])};
+      auto sums = torch::ones({5, width}, torch::kFloat64);
+      auto* const sum = sums.template data_ptr<double>();
+      auto of_gradient = torch::empty_like(x);
+      auto of_x = torch::empty_like(x);
+      loops.tangent_sums(rows, width, data(tangent), data(gradient), data(out), data(x),
+                         data(channel[0]), {sum, sum + width, sum + 2 * width});
+      loops.curve_sums(rows, width, data(tangent), data(gradient), data(out), data(x), curve,
+                       sum + 3 * width, sum + 4 * width);
+      loops.curve(rows, width, data(tangent), data(gradient), data(out), data(x), curve,
+                  data(of_gradient), data(of_x));
+
+      const auto of = [&](std::size_t i) { return channel[i].to(torch::kFloat64); };
+      const auto v = tangent.to(torch::kFloat64);
+      const auto g = gradient.to(torch::kFloat64);
+      const auto centered = x.to(torch::kFloat64) - of(0);
+      const auto below = out.to(torch::kFloat64) + 1;  // an ELU's slope and curvature below 0
+      const auto slope = torch::where(y > 0, torch::ones_like(g), below);
+      const auto c = v * of(1) - of(2) - centered * of(3);
+      const auto t = torch::where(y > 0, torch::zeros_like(g), c * g * below);
+      const auto expected =
+          1 + torch::stack({v.sum(0), (v * centered).sum(0), (v * g * slope).sum(0), t.sum(0),
+                            (t * centered).sum(0)});
+      EXPECT_LE(relative_error(sums, expected), 8 * TestFixture::kTolerance);
+      if (rows == 0) continue;
+      EXPECT_LE(relative_error(of_gradient.to(torch::kFloat64), c * slope),
+                TestFixture::kTolerance);
+      const auto expected_of_x =
+          v * of(4) + g * slope * of(5) + t * of(1) - of(6) - centered * of(7);
+      EXPECT_LE(relative_error(of_x.to(torch::kFloat64), expected_of_x), TestFixture::kTolerance);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace gondola

@@ -30,7 +30,7 @@ struct Outcome {
   torch::Tensor output;
   std::vector<torch::Tensor> plain;   ///< dL/d(x, gain, shift), without keeping a graph
   std::vector<torch::Tensor> first;   ///< The same
-  std::vector<torch::Tensor> second;  ///< d(function of dL/d(x, gain))/d(x, gain, shift)
+  std::vector<torch::Tensor> second;  ///< d(function of dL/d(x, gain, shift))/d(x, gain, shift)
 };
 
 class SyncBatchNormTest : public testing::Test {
@@ -72,7 +72,8 @@ class SyncBatchNormTest : public testing::Test {
     outcome.first = torch::autograd::grad({loss}, {x, gain, shift}, {}, /*retain_graph=*/true,
                                           /*create_graph=*/true);
     const auto function = (outcome.first[0] * directions).sum() + outcome.first[0].square().sum() +
-                          (outcome.first[1] * randn({kChannels}, 6)).sum();
+                          (outcome.first[1] * randn({kChannels}, 6)).sum() +
+                          (outcome.first[2] * randn({kChannels}, 7)).sum();
     outcome.second = torch::autograd::grad({function}, {x, gain, shift});
     return outcome;
   }

@@ -5,10 +5,28 @@
 
 namespace gondola {
 
+/// What the derivative of the backward pass takes of each channel, [width] each:
+///
+///     c = tangent scale - level - (x - mean) along,   t = c gradient d^2 out / d y^2
+///     of_gradient = c d out / d y
+///     of_x = tangent of_tangent + h of_slope + t scale - level_x - (x - mean) along_x
+template <typename T>
+struct NormCurve {
+  const T* mean;
+  const T* scale;
+  const T* level;
+  const T* along;
+  const T* of_tangent = nullptr;
+  const T* of_slope = nullptr;
+  const T* level_x = nullptr;
+  const T* along_x = nullptr;
+};
+
 /// The loops of batch norm with an ELU behind it on the CPU, for one instruction set. All blocks
 /// are row-major [rows, width], a row being the channels of one pixel; sums [width] are added to.
 ///
 ///     y = (x - mean) scale + shift,   out = y > 0 ? y : e^y - 1
+///     h = gradient d out / d y
 template <typename T>
 struct NormLoops {
   /// sums += the columns of x.
@@ -21,8 +39,7 @@ struct NormLoops {
   void (*forward)(std::int64_t rows, std::int64_t width, const T* x, const T* mean, const T* scale,
                   const T* shift, T* out);
 
-  /// With h = gradient * d out / d y: of_shift += the columns of h, of_gain += those of h (x -
-  /// mean).
+  /// of_shift += the columns of h, of_gain += those of h (x - mean).
   void (*slope_sums)(std::int64_t rows, std::int64_t width, const T* gradient, const T* out,
                      const T* x, const T* mean, double* of_shift, double* of_gain);
 
@@ -30,6 +47,19 @@ struct NormLoops {
   void (*backward)(std::int64_t rows, std::int64_t width, const T* gradient, const T* out,
                    const T* x, const T* mean, const T* level, const T* along, const T* scale,
                    T* of_x);
+
+  /// sums[0..2] += the columns of tangent, tangent (x - mean) and tangent h.
+  void (*tangent_sums)(std::int64_t rows, std::int64_t width, const T* tangent, const T* gradient,
+                       const T* out, const T* x, const T* mean, double* const (&sums)[3]);
+
+  /// of_shift += the columns of t, of_gain += those of t (x - mean), of NormCurve.
+  void (*curve_sums)(std::int64_t rows, std::int64_t width, const T* tangent, const T* gradient,
+                     const T* out, const T* x, const NormCurve<T>& curve, double* of_shift,
+                     double* of_gain);
+
+  /// The derivative of `backward`, as NormCurve has it.
+  void (*curve)(std::int64_t rows, std::int64_t width, const T* tangent, const T* gradient,
+                const T* out, const T* x, const NormCurve<T>& curve, T* of_gradient, T* of_x);
 };
 
 /// The loops for the instruction set that ATen uses here.

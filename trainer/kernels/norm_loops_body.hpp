@@ -169,12 +169,90 @@ void backward(std::int64_t rows, std::int64_t width, const T* __restrict gradien
 }
 
 template <typename T>
+void tangent_sums(std::int64_t rows, std::int64_t width, const T* __restrict tangent,
+                  const T* __restrict gradient, const T* __restrict out, const T* __restrict x,
+                  const T* __restrict mean, double* const (&sums)[3]) {
+  sum_columns<3, T>(rows, width, sums, [=](std::int64_t row, std::int64_t j) {
+    const auto at = row * width + j;
+    const T v = tangent[at];
+    return Values<T, 3>{{v, v * (x[at] - mean[j]), v * slope(gradient[at], out[at])}};
+  });
+}
+
+/// The pointers of a NormCurve, none of which is where a result goes.
+template <typename T>
+struct Curve {
+  const T* __restrict mean;
+  const T* __restrict scale;
+  const T* __restrict level;
+  const T* __restrict along;
+  const T* __restrict of_tangent;
+  const T* __restrict of_slope;
+  const T* __restrict level_x;
+  const T* __restrict along_x;
+
+  explicit Curve(const NormCurve<T>& c)
+      : mean(c.mean),
+        scale(c.scale),
+        level(c.level),
+        along(c.along),
+        of_tangent(c.of_tangent),
+        of_slope(c.of_slope),
+        level_x(c.level_x),
+        along_x(c.along_x) {}
+};
+
+/// c h below 0, where an ELU's slope is its own derivative, and 0 above.
+template <typename T>
+inline T bend(T c, T h, T out) {
+  return out <= 0 ? c * h : T{0};
+}
+
+template <typename T>
+void curve_sums(std::int64_t rows, std::int64_t width, const T* __restrict tangent,
+                const T* __restrict gradient, const T* __restrict out, const T* __restrict x,
+                const NormCurve<T>& curve, double* of_shift, double* of_gain) {
+  const Curve<T> of(curve);
+  sum_columns<2, T>(rows, width, {of_shift, of_gain}, [=](std::int64_t row, std::int64_t j) {
+    const auto at = row * width + j;
+    const T centered = x[at] - of.mean[j];
+    const T c = tangent[at] * of.scale[j] - of.level[j] - centered * of.along[j];
+    const T t = bend(c, slope(gradient[at], out[at]), out[at]);
+    return Values<T, 2>{{t, t * centered}};
+  });
+}
+
+template <typename T>
+void curve(std::int64_t rows, std::int64_t width, const T* __restrict tangent,
+           const T* __restrict gradient, const T* __restrict out, const T* __restrict x,
+           const NormCurve<T>& channels, T* __restrict of_gradient, T* __restrict of_x) {
+  const Curve<T> of(channels);
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const auto at = row * width;
+    GONDOLA_VECTORISE
+    for (std::int64_t j = 0; j < width; ++j) {
+      const T v = tangent[at + j];
+      const T centered = x[at + j] - of.mean[j];
+      const T h = slope(gradient[at + j], out[at + j]);
+      const T c = v * of.scale[j] - of.level[j] - centered * of.along[j];
+      of_gradient[at + j] = slope(c, out[at + j]);
+      of_x[at + j] = v * of.of_tangent[j] + h * of.of_slope[j] +
+                     bend(c, h, out[at + j]) * of.scale[j] - of.level_x[j] -
+                     centered * of.along_x[j];
+    }
+  }
+}
+
+template <typename T>
 constexpr NormLoops<T> kLoops = {
     .sum = &sum<T>,
     .squares = &squares<T>,
     .forward = &forward<T>,
     .slope_sums = &slope_sums<T>,
     .backward = &backward<T>,
+    .tangent_sums = &tangent_sums<T>,
+    .curve_sums = &curve_sums<T>,
+    .curve = &curve<T>,
 };
 
 }  // namespace

@@ -50,6 +50,148 @@ torch::Tensor summed(torch::Tensor sums, Communicator* communicator) {
   return sums;
 }
 
+/// The backward pass, of which the second derivatives are those of the latents: it may be
+/// differentiated once. Its last arguments follow from the first ones and have no gradients.
+struct BatchNormEluBackward : torch::autograd::Function<BatchNormEluBackward> {
+  static tensor_list forward(AutogradContext* context, const torch::Tensor& given_gradient,
+                             const torch::Tensor& given, const torch::Tensor& gain,
+                             const torch::Tensor& /*shift*/, const torch::Tensor& mean,
+                             const torch::Tensor& inverse_stddev, const torch::Tensor& out,
+                             double values, Communicator* communicator) {
+    const auto x = given.contiguous(kLast);
+    const auto gradient = given_gradient.contiguous(kLast);
+    const Rows rows(x);
+    const auto type = x.scalar_type();
+    auto of_x = torch::empty_like(x, kLast);
+    torch::Tensor own;    // [2, C], the sums of h and h x^ over this rank's images
+    torch::Tensor means;  // [2, C], the means of the same over all ranks'
+    AT_DISPATCH_FLOATING_TYPES(type, "batch_norm_elu", [&] {
+      const auto& loops = norm_loops<scalar_t>();
+      auto partial = torch::zeros({rows.parts, 2, rows.width}, torch::kFloat64);
+      rows.for_parts([&](std::int64_t part, std::int64_t first, std::int64_t count) {
+        const auto begin = first * rows.width;
+        auto* const sums = partial.mutable_data_ptr<double>() + part * 2 * rows.width;
+        loops.slope_sums(count, rows.width, at<scalar_t>(gradient, begin), at<scalar_t>(out, begin),
+                         at<scalar_t>(x, begin), at<scalar_t>(mean), sums, sums + rows.width);
+      });
+      own = partial.sum(0);
+      own[1].mul_(inverse_stddev);
+      means = summed(own.clone(), communicator) / values;
+      // dx = gain / sigma (h - mean(h) - x^ mean(h x^)),  x^ = (x - mean) / sigma
+      const auto level = means[0].to(type);
+      const auto along = (means[1] * inverse_stddev).to(type);
+      const auto scale = gain * inverse_stddev;
+      rows.for_parts([&](std::int64_t, std::int64_t first, std::int64_t count) {
+        const auto begin = first * rows.width;
+        loops.backward(count, rows.width, at<scalar_t>(gradient, begin), at<scalar_t>(out, begin),
+                       at<scalar_t>(x, begin), at<scalar_t>(mean), at<scalar_t>(level),
+                       at<scalar_t>(along), at<scalar_t>(scale),
+                       of_x.mutable_data_ptr<scalar_t>() + begin);
+      });
+    });
+    context->save_for_backward(
+        {given_gradient, given, gain, mean, inverse_stddev, out, own, means});
+    context->saved_data["values"] = values;
+    context->saved_data["communicator"] = reinterpret_cast<std::int64_t>(communicator);
+    return {of_x, own[1].to(type, /*non_blocking=*/false, /*copy=*/true),
+            own[0].to(type, /*non_blocking=*/false, /*copy=*/true)};
+  }
+
+  /// From the cotangents v of dx, a of d gain, b of d shift. With w0, w1, w2 the means of v, v x^
+  /// and v h, V = scale v and v0, v1 the means of V and V x^:
+  ///
+  ///     c = V - (v0 - b) - x^ (v1 - a)                  of h, which h's means draw together
+  ///     t = c d h / d y                                 of y = gain x^ + shift
+  ///     r = -V mean(h x^) - h (v1 - a) + gain t         of x^
+  ///     k = w2 - w0 mean(h) - w1 mean(h x^)             of gain / sigma, over the values
+  ///     of x: (r - mean(r) - x^ (mean(r x^) + scale k)) / sigma
+  static tensor_list backward(AutogradContext* context, tensor_list cotangents) {
+    TORCH_CHECK(!at::GradMode::is_enabled(), "batch_norm_elu has no third derivatives");
+    const auto saved = context->get_saved_variables();
+    const auto& gain = saved[2];
+    const auto& mean = saved[3];
+    const auto& inverse_stddev = saved[4];
+    const auto& out = saved[5];
+    const auto& own = saved[6];
+    const auto& means = saved[7];
+    const double values = context->saved_data["values"].toDouble();
+    auto* communicator =
+        reinterpret_cast<Communicator*>(context->saved_data["communicator"].toInt());
+    const auto gradient = saved[0].contiguous(kLast);
+    const auto x = saved[1].contiguous(kLast);
+    const auto tangent = cotangents[0].contiguous(kLast);
+    const auto a = cotangents[1].to(torch::kFloat64);
+    const auto b = cotangents[2].to(torch::kFloat64);
+    const auto s = inverse_stddev.to(torch::kFloat64);
+    const auto scale = gain.to(torch::kFloat64) * s;
+    const Rows rows(x);
+    const auto type = x.scalar_type();
+    auto of_gradient = torch::empty_like(x, kLast);
+    auto of_x = torch::empty_like(x, kLast);
+    torch::Tensor of_gain;
+    torch::Tensor of_shift;
+    AT_DISPATCH_FLOATING_TYPES(type, "batch_norm_elu", [&] {
+      const auto& loops = norm_loops<scalar_t>();
+      auto partial = torch::zeros({rows.parts, 3, rows.width}, torch::kFloat64);
+      rows.for_parts([&](std::int64_t part, std::int64_t first, std::int64_t count) {
+        const auto begin = first * rows.width;
+        auto* const sums = partial.mutable_data_ptr<double>() + part * 3 * rows.width;
+        loops.tangent_sums(count, rows.width, at<scalar_t>(tangent, begin),
+                           at<scalar_t>(gradient, begin), at<scalar_t>(out, begin),
+                           at<scalar_t>(x, begin), at<scalar_t>(mean),
+                           {sums, sums + rows.width, sums + 2 * rows.width});
+      });
+      const auto of_tangents = partial.sum(0);  // [3, C]
+      of_tangents[1].mul_(s);
+      const auto w = summed(of_tangents.clone(), communicator) / values;
+      const auto k = w[2] - w[0] * means[0] - w[1] * means[1];
+      const auto v = scale * w.narrow(0, 0, 2);
+      const auto bent = v[1] - a;
+
+      const auto typed_scale = scale.to(type);
+      const auto level = (v[0] - b).to(type);
+      const auto along = (bent * s).to(type);
+      NormCurve<scalar_t> curve{.mean = at<scalar_t>(mean),
+                                .scale = at<scalar_t>(typed_scale),
+                                .level = at<scalar_t>(level),
+                                .along = at<scalar_t>(along)};
+      partial = torch::zeros({rows.parts, 2, rows.width}, torch::kFloat64);
+      rows.for_parts([&](std::int64_t part, std::int64_t first, std::int64_t count) {
+        const auto begin = first * rows.width;
+        auto* const sums = partial.mutable_data_ptr<double>() + part * 2 * rows.width;
+        loops.curve_sums(count, rows.width, at<scalar_t>(tangent, begin),
+                         at<scalar_t>(gradient, begin), at<scalar_t>(out, begin),
+                         at<scalar_t>(x, begin), curve, sums, sums + rows.width);
+      });
+      auto of_curve = partial.sum(0);  // [2, C], of t and t x^
+      of_curve[1].mul_(s);
+      const auto r = summed(of_curve * gain + own * a, communicator) / values -
+                     torch::stack({v[0] * means[1] + v[1] * means[0], 2 * v[1] * means[1]});
+
+      const auto of_tangent = (-scale * s * means[1]).to(type);
+      const auto of_slope = (-s * bent).to(type);
+      const auto level_x = (s * r[0]).to(type);
+      const auto along_x = (s * s * (r[1] + scale * k)).to(type);
+      curve.of_tangent = at<scalar_t>(of_tangent);
+      curve.of_slope = at<scalar_t>(of_slope);
+      curve.level_x = at<scalar_t>(level_x);
+      curve.along_x = at<scalar_t>(along_x);
+      rows.for_parts([&](std::int64_t, std::int64_t first, std::int64_t count) {
+        const auto begin = first * rows.width;
+        loops.curve(count, rows.width, at<scalar_t>(tangent, begin), at<scalar_t>(gradient, begin),
+                    at<scalar_t>(out, begin), at<scalar_t>(x, begin), curve,
+                    of_gradient.mutable_data_ptr<scalar_t>() + begin,
+                    of_x.mutable_data_ptr<scalar_t>() + begin);
+      });
+      // Of this rank's images, as the first derivatives.
+      const auto own_k = of_tangents[2] - of_tangents[0] * means[0] - of_tangents[1] * means[1];
+      of_gain = (of_curve[1] + s * own_k).to(type);
+      of_shift = of_curve[0].to(type, /*non_blocking=*/false, /*copy=*/true);
+    });
+    return {of_gradient, of_x, of_gain, of_shift, {}, {}, {}, {}, {}};
+  }
+};
+
 struct BatchNormElu : torch::autograd::Function<BatchNormElu> {
   static tensor_list forward(AutogradContext* context, const torch::Tensor& given,
                              const torch::Tensor& gain, const torch::Tensor& shift,
@@ -99,52 +241,12 @@ struct BatchNormElu : torch::autograd::Function<BatchNormElu> {
 
   static tensor_list backward(AutogradContext* context, tensor_list gradients) {
     const auto saved = context->get_saved_variables();
-    const auto& given = saved[0];
-    const auto& gain = saved[1];
-    const auto& shift = saved[2];
-    auto* communicator =
-        reinterpret_cast<Communicator*>(context->saved_data["communicator"].toInt());
-    if (at::GradMode::is_enabled()) {  // a graph is kept
-      return batch_norm_elu_backward(given, gain, shift, gradients[0], communicator);
-    }
-    const auto& mean = saved[3];
-    const auto& inverse_stddev = saved[4];
-    const auto& out = saved[5];
-    const auto x = given.contiguous(kLast);
-    const auto gradient = gradients[0].contiguous(kLast);
-    const Rows rows(x);
-    const auto type = x.scalar_type();
-    const double values = context->saved_data["values"].toDouble();
-    auto of_x = torch::empty_like(x, kLast);
-    torch::Tensor of_gain;
-    torch::Tensor of_shift;
-    AT_DISPATCH_FLOATING_TYPES(type, "batch_norm_elu", [&] {
-      const auto& loops = norm_loops<scalar_t>();
-      auto partial = torch::zeros({rows.parts, 2, rows.width}, torch::kFloat64);
-      rows.for_parts([&](std::int64_t part, std::int64_t first, std::int64_t count) {
-        const auto begin = first * rows.width;
-        auto* const sums = partial.mutable_data_ptr<double>() + part * 2 * rows.width;
-        loops.slope_sums(count, rows.width, at<scalar_t>(gradient, begin), at<scalar_t>(out, begin),
-                         at<scalar_t>(x, begin), at<scalar_t>(mean), sums, sums + rows.width);
-      });
-      auto sums = partial.sum(0);
-      sums[1].mul_(inverse_stddev);
-      of_shift = sums[0].to(type, /*non_blocking=*/false, /*copy=*/true);
-      of_gain = sums[1].to(type, /*non_blocking=*/false, /*copy=*/true);
-      sums = summed(sums, communicator) / values;
-      // dx = gain / sigma (h - mean(h) - x^ mean(h x^)),  x^ = (x - mean) / sigma
-      const auto level = sums[0].to(type);
-      const auto along = (sums[1] * inverse_stddev).to(type);
-      const auto scale = gain * inverse_stddev;
-      rows.for_parts([&](std::int64_t, std::int64_t first, std::int64_t count) {
-        const auto begin = first * rows.width;
-        loops.backward(count, rows.width, at<scalar_t>(gradient, begin), at<scalar_t>(out, begin),
-                       at<scalar_t>(x, begin), at<scalar_t>(mean), at<scalar_t>(level),
-                       at<scalar_t>(along), at<scalar_t>(scale),
-                       of_x.mutable_data_ptr<scalar_t>() + begin);
-      });
-    });
-    return {of_x, of_gain, of_shift, {}};
+    auto result = BatchNormEluBackward::apply(
+        gradients[0], saved[0], saved[1], saved[2], saved[3], saved[4], saved[5].detach(),
+        context->saved_data["values"].toDouble(),
+        reinterpret_cast<Communicator*>(context->saved_data["communicator"].toInt()));
+    result.emplace_back();  // none for the communicator
+    return result;
   }
 };
 

@@ -7,9 +7,9 @@
 
 namespace gondola {
 
-/// As sync_batch_norm(), with an ELU behind it: three passes over the images in place of six, and
-/// two in place of nine backward. A backward pass that keeps a graph makes both anew by ATen's
-/// operators. Channels come out last in memory. REQUIRES is_cpu_floats(x).
+/// As sync_batch_norm(), with an ELU behind it: three passes over the images in place of six, two
+/// in place of nine backward, and three where a backward pass that kept a graph is differentiated,
+/// which can be done once. Channels come out last in memory. REQUIRES is_cpu_floats(x).
 [[nodiscard]] BatchNormResult batch_norm_elu(const torch::Tensor& x, const torch::Tensor& gain,
                                              const torch::Tensor& shift,
                                              Communicator* communicator);

@@ -97,18 +97,6 @@ struct SyncBatchNorm : torch::autograd::Function<SyncBatchNorm> {
 
 }  // namespace
 
-std::vector<torch::Tensor> batch_norm_elu_backward(const torch::Tensor& x,
-                                                   const torch::Tensor& gain,
-                                                   const torch::Tensor& shift,
-                                                   const torch::Tensor& gradient,
-                                                   Communicator* communicator) {
-  const auto s = statistics_of(x, communicator);
-  const auto y = at::addcmul(per_channel(shift), s.centered, per_channel(gain * s.inverse_stddev));
-  const auto g = at::elu_backward(gradient, /*alpha=*/1, /*scale=*/1, /*input_scale=*/1,
-                                  /*is_result=*/false, y);
-  return backward_through(s.centered, s.inverse_stddev, s.values, gain, g, communicator);
-}
-
 BatchNormResult sync_batch_norm(const torch::Tensor& x, const torch::Tensor& gain,
                                 const torch::Tensor& shift, Communicator* communicator) {
   TORCH_CHECK(x.dim() == 4 && gain.numel() == x.size(1), "x must be [B, ", gain.numel(),

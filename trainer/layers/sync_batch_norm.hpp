@@ -3,7 +3,6 @@
 #include <torch/types.h>
 
 #include <cstdint>
-#include <vector>
 
 #include "trainer/parallel/communicator.hpp"
 
@@ -30,14 +29,5 @@ struct BatchNormResult {
 [[nodiscard]] BatchNormResult sync_batch_norm(const torch::Tensor& x, const torch::Tensor& gain,
                                               const torch::Tensor& shift,
                                               Communicator* communicator);
-
-/// Collective. The backward pass of the same with an ELU behind it, of differentiable operators:
-/// the gradients of x, gain and shift, and an undefined tensor, as batch_norm_elu() returns them
-/// where a graph is kept.
-[[nodiscard]] std::vector<torch::Tensor> batch_norm_elu_backward(const torch::Tensor& x,
-                                                                 const torch::Tensor& gain,
-                                                                 const torch::Tensor& shift,
-                                                                 const torch::Tensor& gradient,
-                                                                 Communicator* communicator);
 
 }  // namespace gondola
