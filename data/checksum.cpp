@@ -83,6 +83,8 @@ std::string Sha256::finish_hex() {
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned length = 0;
   EVP_DigestFinal_ex(state_->context, digest.data(), &length);
+  // Without a digest's name: it takes the one it has.
+  if (EVP_DigestInit_ex(state_->context, nullptr, nullptr) != 1) throw std::bad_alloc();
   return to_hex(std::span(digest).first(length));
 }
 
@@ -96,7 +98,7 @@ std::string sha256_of_file(const std::string& path, const std::stop_token& stop)
     throw IoError("cannot open " + path + ": " + std::strerror(error));
   }
   Sha256 sum;
-  constexpr std::size_t kBufferBytes = 1 << 20;
+  constexpr std::size_t kBufferBytes = 1 << 18;  // stays in the cache
   const auto buffer = std::make_unique_for_overwrite<unsigned char[]>(kBufferBytes);
   ssize_t count = 0;
   while ((count = ::read(file.get(), buffer.get(), kBufferBytes)) > 0) {

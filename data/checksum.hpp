@@ -35,7 +35,7 @@ class Sha256 {
   Sha256& operator=(const Sha256&) = delete;
 
   void update(const void* bytes, std::size_t count);
-  /// 64 lower-case hexadecimal digits; ends the sum.
+  /// 64 lower-case hexadecimal digits; ends the sum and begins another.
   [[nodiscard]] std::string finish_hex();
 
  private:

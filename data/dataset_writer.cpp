@@ -107,11 +107,24 @@ constexpr std::size_t kMostPixelsAtOnce = 1 << 16;  // whose squares have a sum 
                                                          std::size_t count, std::uint16_t* sums) {
   return add_pixels_by_any(pixels, count, sums);
 }
+
+[[gnu::target("avx512bw,avx512vl")]] std::uint32_t add_pixels_by_avx512(const std::uint8_t* pixels,
+                                                                        std::size_t count,
+                                                                        std::uint16_t* sums) {
+  return add_pixels_by_any(pixels, count, sums);
+}
 #endif
 
 std::uint32_t add_pixels(const std::uint8_t* pixels, std::size_t count, std::uint16_t* sums) {
 #if defined(__x86_64__)
-  if (instruction_set() != InstructionSet::kBase) return add_pixels_by_avx2(pixels, count, sums);
+  switch (instruction_set()) {
+    case InstructionSet::kAvx512:
+      return add_pixels_by_avx512(pixels, count, sums);
+    case InstructionSet::kAvx2:
+      return add_pixels_by_avx2(pixels, count, sums);
+    case InstructionSet::kBase:
+      break;
+  }
 #endif
   return add_pixels_by_any(pixels, count, sums);
 }

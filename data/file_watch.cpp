@@ -41,6 +41,10 @@ struct ::stat stat_of(const std::string& path) {
   return status;
 }
 
+FileStamp stamp_of(const struct ::stat& status) {
+  return {status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
+}
+
 std::string cut_file_text(const std::string& path, std::int64_t end_byte) {
   return path + " ends at byte " + std::to_string(end_byte) +
          " though its images go on; the file was cut after it was opened: copy it again";

@@ -29,6 +29,14 @@ class FileWatch {
   mutable std::atomic<std::int64_t> bytes_now_;
 };
 
+/// What a change of a file changes: its size, and the time of its last change.
+struct FileStamp {
+  std::int64_t bytes = 0, seconds = 0, nanoseconds = 0;
+  bool operator==(const FileStamp&) const = default;
+};
+
+[[nodiscard]] FileStamp stamp_of(const struct ::stat& status);
+
 /// The sentence for a file that ends before its images do.
 [[nodiscard]] std::string cut_file_text(const std::string& path, std::int64_t end_byte);
 

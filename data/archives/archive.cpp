@@ -2,6 +2,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <locale.h>
 #include <sys/stat.h>
@@ -25,7 +26,7 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kMostMemberBytes = std::int64_t{1} << 31;
 constexpr std::int64_t kMostKeptBytes = std::int64_t{1} << 30;
-constexpr std::size_t kBlockBytes = 1 << 20;
+constexpr std::size_t kBlockBytes = 1 << 18;  // stays in the cache
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -53,33 +54,41 @@ std::string without_dot(std::string name) {
   return name;
 }
 
-std::vector<std::uint8_t> read_whole_file(const std::string& path) {
-  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  struct stat status {};
+/// Reads `name`, as openat() takes it; errors call it `describe()`.
+template <typename Describe>
+FileStamp read_whole_file(int folder, const std::string& name, const Describe& describe,
+                          std::vector<std::uint8_t>& bytes) {
+  const FileDescriptor file(::openat(folder, name.c_str(), O_RDONLY | O_CLOEXEC));
+  struct ::stat status {};
   if (!file || ::fstat(file.get(), &status) != 0) {
-    const std::string why = std::strerror(errno);
-    if (errno == ENOENT) throw MissingInputError("there is no file " + path + "; check the path");
-    throw IoError("cannot open " + path + ": " + why);
+    const int error = errno;
+    if (error == ENOENT) {
+      throw MissingInputError("there is no file " + describe() + "; check the path");
+    }
+    throw IoError("cannot open " + describe() + ": " + std::strerror(error));
   }
   if (status.st_size > kMostMemberBytes) {
-    throw DataError(path + " has " + std::to_string(status.st_size) + " bytes, more than the " +
-                    std::to_string(kMostMemberBytes) + " that a single image may have");
+    throw DataError(describe() + " has " + std::to_string(status.st_size) +
+                    " bytes, more than the " + std::to_string(kMostMemberBytes) +
+                    " that a single image may have");
   }
-  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(status.st_size));
+  bytes.resize(static_cast<std::size_t>(status.st_size));
   std::size_t done = 0;
   while (done < bytes.size()) {
     const ssize_t count = ::read(file.get(), bytes.data() + done, bytes.size() - done);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) {
-      throw IoError("cannot read " + path + " at byte " + std::to_string(done) + ": " +
-                    std::strerror(errno));
+      const int error = errno;
+      throw IoError("cannot read " + describe() + " at byte " + std::to_string(done) + ": " +
+                    std::strerror(error));
     }
     if (count == 0) {
-      throw DataError(path + " became shorter while it was read; start again when it is complete");
+      throw DataError(describe() +
+                      " became shorter while it was read; start again when it is complete");
     }
     done += static_cast<std::size_t>(count);
   }
-  return bytes;
+  return stamp_of(status);
 }
 
 [[noreturn]] void refuse_size(const std::string& where, std::int64_t most_bytes) {
@@ -253,6 +262,50 @@ class TarPlaces {
   std::vector<Place> members_;
 };
 
+/// Reads the members of a tar whose places are known.
+class TarReader final : public MemberReader {
+ public:
+  /// @param places by member
+  /// @param order of the members in the file
+  /// @param before the tar's stat from when it was listed
+  TarReader(const std::string& path, std::vector<TarPlaces::Place> places,
+            std::vector<std::size_t> order, const struct ::stat& before)
+      : path_(path),
+        places_(std::move(places)),
+        order_(std::move(order)),
+        file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)),
+        listed_bytes_(before.st_size),
+        watch_(path, require_open(), before) {}
+
+  std::optional<FileStamp> read(std::size_t member,
+                                std::vector<std::uint8_t>& bytes) const override {
+    constexpr std::int64_t kLookMilliseconds = 100;
+    const auto [offset, size] = places_[member];
+    bytes.resize(static_cast<std::size_t>(size));
+    read_fully(file_.get(), path_, offset, bytes);
+    watch_.check(file_, offset + size, kLookMilliseconds);
+    return std::nullopt;
+  }
+
+  [[nodiscard]] std::vector<std::size_t> order() const override { return order_; }
+
+  /// @throws DataError where what was read up to now may not be what was listed
+  void require_unchanged() const { watch_.check(file_, listed_bytes_, 0); }
+
+ private:
+  const FileDescriptor& require_open() const {
+    if (!file_) throw IoError("cannot open " + path_ + ": " + std::strerror(errno));
+    return file_;
+  }
+
+  std::string path_;
+  std::vector<TarPlaces::Place> places_;
+  std::vector<std::size_t> order_;
+  FileDescriptor file_;
+  std::int64_t listed_bytes_;
+  FileWatch watch_;
+};
+
 /// A tar or zip.
 class PackedArchive final : public Archive {
  public:
@@ -277,7 +330,6 @@ class PackedArchive final : public Archive {
       }
     }
     if (!keep) kept_ = {};
-    tar_places_ = std::move(tar).members(reader);
 
     std::vector<std::size_t> order(stored.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
@@ -288,8 +340,10 @@ class PackedArchive final : public Archive {
       std::sort(order.begin(), order.end(), before);
     }
     place_.resize(stored.size());
+    const auto stored_places = std::move(tar).members(reader);
     for (std::size_t member = 0; member < order.size(); ++member) {
       place_[order[member]] = member;
+      if (!stored_places.empty()) tar_places_.push_back(stored_places[order[member]]);
       names_.push_back(stored[order[member]]);
       if (member > 0 && names_[member] == names_[member - 1]) {
         throw DataError(path + " holds " + names_[member] +
@@ -332,6 +386,11 @@ class PackedArchive final : public Archive {
     if (stored != place_.size()) changed();
   }
 
+  [[nodiscard]] std::unique_ptr<MemberReader> reader() const override {
+    if (tar_places_.empty()) return nullptr;
+    return std::make_unique<TarReader>(path_, tar_places_, place_, status_);
+  }
+
  private:
   [[noreturn]] void changed() const {
     throw DataError(path_ + " changed while it was read; start again when it is complete");
@@ -340,30 +399,33 @@ class PackedArchive final : public Archive {
   /// read() of a tar whose places are known.
   void read_places(const std::function<bool(std::size_t)>& wanted,
                    const std::function<void(std::size_t, std::vector<std::uint8_t>)>& take) const {
-    const FileDescriptor file(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file) throw IoError("cannot open " + path_ + ": " + std::strerror(errno));
-    const FileWatch watch(path_, file, status_);
-    for (std::size_t stored = 0; stored < place_.size(); ++stored) {
-      const std::size_t member = place_[stored];
+    const TarReader members(path_, tar_places_, place_, status_);
+    for (const std::size_t member : place_) {
       if (!wanted(member)) continue;
-      const auto [offset, size] = tar_places_[stored];
-      std::vector<std::uint8_t> bytes(static_cast<std::size_t>(size));
-      read_fully(file.get(), path_, offset, bytes);
+      std::vector<std::uint8_t> bytes;
+      members.read(member, bytes);
       take(member, std::move(bytes));
     }
-    watch.check(file, status_.st_size, 0);
+    members.require_unchanged();
   }
 
   std::vector<std::size_t> place_;               ///< Of the n-th stored member in names().
   std::vector<std::vector<std::uint8_t>> kept_;  ///< By stored order; empty where not kept.
-  std::vector<TarPlaces::Place> tar_places_;     ///< By stored order; empty where not known.
+  std::vector<TarPlaces::Place> tar_places_;     ///< By member; empty where not known.
   struct ::stat status_ {};                      ///< Of the file, when it was opened.
+};
+
+struct CloseDirectory {
+  void operator()(DIR* directory) const { ::closedir(directory); }
 };
 
 /// A folder, or one plain file.
 class Folder final : public Archive {
  public:
-  explicit Folder(const std::string& path) : Archive(path), is_folder_(fs::is_directory(path)) {
+  explicit Folder(const std::string& path)
+      : Archive(path),
+        is_folder_(fs::is_directory(path)),
+        before_names_(is_folder_ ? (fs::path(path) / "").string() : "") {
     if (is_folder_) {
       add_folder("");
       std::sort(names_.begin(), names_.end(), natural_less);
@@ -374,6 +436,7 @@ class Folder final : public Archive {
 
   [[nodiscard]] std::vector<std::string> files() const override {
     std::vector<std::string> paths;
+    paths.reserve(names_.size());
     for (std::size_t member = 0; member < names_.size(); ++member)
       paths.push_back(describe(member));
     return paths;
@@ -381,49 +444,95 @@ class Folder final : public Archive {
   [[nodiscard]] bool members_are_files() const override { return true; }
 
   [[nodiscard]] std::string describe(std::size_t member) const override {
-    return is_folder_ ? (fs::path(path_) / names_[member]).string() : path_;
+    return is_folder_ ? before_names_ + names_[member] : path_;
   }
 
   void read(
       const std::function<bool(std::size_t)>& wanted,
       const std::function<void(std::size_t, std::vector<std::uint8_t>)>& take) const override {
+    const FileReader files(*this);
     for (std::size_t member = 0; member < names_.size(); ++member) {
-      if (wanted(member)) take(member, read_whole_file(describe(member)));
+      if (!wanted(member)) continue;
+      std::vector<std::uint8_t> bytes;
+      files.read(member, bytes);
+      take(member, std::move(bytes));
     }
+  }
+
+  [[nodiscard]] std::unique_ptr<MemberReader> reader() const override {
+    return std::make_unique<FileReader>(*this);
   }
 
  private:
-  void add_folder(const std::string& below) {
-    std::error_code error;
-    fs::directory_iterator entries(fs::path(path_) / below, error);
-    if (error) {
-      throw IoError("cannot list " + (fs::path(path_) / below).string() + ": " + error.message());
-    }
-    for (const auto& entry : entries) {
-      const std::string name =
-          (below.empty() ? "" : below + "/") + entry.path().filename().string();
-      if (is_hidden(name)) continue;
-      if (entry.is_directory() && !entry.is_symlink()) {  // a link to a folder could go in circles
-        add_folder(name);
-      } else if (entry.is_regular_file()) {
-        names_.push_back(name);
+  /// The way to the folder is looked up once, not for each file.
+  class FileReader final : public MemberReader {
+   public:
+    explicit FileReader(const Folder& folder)
+        : folder_(folder),
+          directory_(folder.is_folder_
+                         ? ::open(folder.path_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)
+                         : -1) {
+      if (folder.is_folder_ && !directory_) {
+        throw IoError("cannot open " + folder.path_ + ": " + std::strerror(errno));
       }
+    }
+
+    std::optional<FileStamp> read(std::size_t member,
+                                  std::vector<std::uint8_t>& bytes) const override {
+      const auto describe = [&] { return folder_.describe(member); };
+      if (!directory_) return read_whole_file(AT_FDCWD, folder_.path_, describe, bytes);
+      return read_whole_file(directory_.get(), folder_.names_[member], describe, bytes);
+    }
+
+    [[nodiscard]] std::vector<std::size_t> order() const override {
+      std::vector<std::size_t> members(folder_.names_.size());
+      std::iota(members.begin(), members.end(), std::size_t{0});
+      return members;
+    }
+
+   private:
+    const Folder& folder_;
+    FileDescriptor directory_;
+  };
+
+  void add_folder(const std::string& below) {
+    const std::string path = before_names_ + below;
+    const std::unique_ptr<DIR, CloseDirectory> directory(::opendir(path.c_str()));
+    const auto next = [&] {
+      errno = 0;  // what tells the end from a failure
+      return ::readdir(directory.get());
+    };
+    while (const ::dirent* entry = directory ? next() : nullptr) {
+      add_entry(::dirfd(directory.get()), *entry, below.empty() ? "" : below + "/");
+    }
+    if (const int error = errno; error != 0) {
+      throw IoError("cannot list " + path + ": " + std::strerror(error));
     }
   }
 
-  const bool is_folder_;
-};
+  void add_entry(int directory, const ::dirent& entry, const std::string& before) {
+    if (entry.d_name[0] == '.') return;  // hidden, or this folder, or the one above
+    const std::string name = before + entry.d_name;
+    if (is_hidden(name)) return;
+    unsigned char type = entry.d_type;
+    if (type == DT_UNKNOWN || type == DT_LNK) {
+      struct ::stat status {};
+      // Not followed: a link to a folder could go in circles. Where a link leads nowhere, as where
+      // the file has gone, there is none.
+      const bool is_link = type == DT_LNK ||
+                           (::fstatat(directory, entry.d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+                            S_ISLNK(status.st_mode));
+      if (::fstatat(directory, entry.d_name, &status, 0) != 0) return;
+      if (S_ISREG(status.st_mode)) type = DT_REG;
+      if (S_ISDIR(status.st_mode) && !is_link) type = DT_DIR;
+    }
+    if (type == DT_DIR) add_folder(name);
+    if (type == DT_REG) names_.push_back(name);
+  }
 
-/// Whether the file's name says that it is a tar or zip; other files stand for themselves.
-bool is_archive_name(const std::string& path) {
-  std::string name = fs::path(path).filename().string();
-  std::transform(name.begin(), name.end(), name.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return name.ends_with(".zip") || name.ends_with(".tar") || name.find(".tar.") != name.npos ||
-         name.ends_with(".tgz") || name.ends_with(".txz") || name.ends_with(".tbz2") ||
-         name.ends_with(".tzst");
-}
+  const bool is_folder_;
+  const std::string before_names_;  ///< Of the members' paths, "/" at its end.
+};
 
 }  // namespace
 
@@ -450,6 +559,16 @@ bool natural_less(std::string_view left, std::string_view right) {
   }
   if (left.empty() != right.empty()) return left.empty();
   return all_left < all_right;  // equal but for leading zeros
+}
+
+bool is_archive_name(const std::string& path) {
+  std::string name = fs::path(path).filename().string();
+  std::transform(name.begin(), name.end(), name.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return name.ends_with(".zip") || name.ends_with(".tar") || name.find(".tar.") != name.npos ||
+         name.ends_with(".tgz") || name.ends_with(".txz") || name.ends_with(".tbz2") ||
+         name.ends_with(".tzst");
 }
 
 std::unique_ptr<Archive> Archive::open(const std::string& path) {

@@ -1,10 +1,13 @@
 #include "data/importers/archive_source.hpp"
 
 #include <algorithm>
+#include <filesystem>
+#include <memory>
 #include <utility>
 
 #include "configs/errors.hpp"
 #include "data/images/decode.hpp"
+#include "data/importers/file_sum.hpp"
 
 namespace gondola {
 
@@ -14,19 +17,29 @@ std::string_view base_name(std::string_view path) {
 }
 
 bool is_image_name(std::string_view name) {
-  std::string lower(name);
-  std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-  return lower.ends_with(".jpg") || lower.ends_with(".jpeg") || lower.ends_with(".png") ||
-         lower.ends_with(".webp");
+  const auto ends_with = [name](std::string_view ending) {  // given in lower case
+    return name.size() >= ending.size() &&
+           std::equal(ending.begin(), ending.end(), name.end() - std::ssize(ending),
+                      [](char wanted, char c) {
+                        return wanted ==
+                               (c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);
+                      });
+  };
+  return ends_with(".jpg") || ends_with(".jpeg") || ends_with(".png") || ends_with(".webp");
 }
 
 ArchiveSource::ArchiveSource(const std::vector<std::string>& inputs) {
   for (const std::string& input : inputs) {
+    std::shared_ptr<FileSum> sum;
+    std::error_code ignored;  // what is wrong with the file open() says
+    if (is_archive_name(input) && std::filesystem::is_regular_file(input, ignored)) {
+      sum = std::make_shared<FileSum>(input);  // beside the listing, which takes one core
+    }
     archives_.push_back(Archive::open(input));
     places_.emplace_back(archives_.back()->names().size());
     first_files_.push_back(listing_.files.size());
+    listing_.sums.resize(listing_.files.size());
+    listing_.sums.push_back(std::move(sum));
     const auto files = archives_.back()->files();
     listing_.files.insert(listing_.files.end(), files.begin(), files.end());
   }
@@ -56,8 +69,16 @@ void ArchiveSource::require_images(const std::string& what) const {
                           "; check the path");
 }
 
+RawImage ArchiveSource::image_of(std::size_t archive, std::size_t member) const {
+  return {.place = places_[archive][member].value(),
+          .name = archives_[archive]->describe(member),
+          .file = file_of(archive, member)};
+}
+
 void ArchiveSource::deliver(const std::function<bool(ImportPlace)>& wanted,
                             const std::function<void(RawImage)>& take) {
+  readers_.clear();
+  readers_.resize(archives_.size());
   for (std::size_t i = 0; i < archives_.size(); ++i) {
     const auto& places = places_[i];
     const auto needed = [&](std::size_t member) {
@@ -66,12 +87,24 @@ void ArchiveSource::deliver(const std::function<bool(ImportPlace)>& wanted,
     bool any = false;
     for (std::size_t member = 0; member < places.size() && !any; ++member) any = needed(member);
     if (!any) continue;
-    archives_[i]->read(needed, [&](std::size_t member, std::vector<std::uint8_t> bytes) {
-      take({.place = *places[member],
-            .name = archives_[i]->describe(member),
-            .bytes = std::move(bytes),
-            .file = file_of(i, member)});
-    });
+    readers_[i] = archives_[i]->reader();
+    const MemberReader* const reader = readers_[i].get();
+    if (reader == nullptr) {
+      archives_[i]->read(needed, [&](std::size_t member, std::vector<std::uint8_t> bytes) {
+        RawImage image = image_of(i, member);
+        image.bytes = std::move(bytes);
+        take(std::move(image));
+      });
+      continue;
+    }
+    for (const std::size_t member : reader->order()) {
+      if (!needed(member)) continue;
+      RawImage image = image_of(i, member);
+      image.load = [reader, member](RawImage& raw) {
+        if (const auto stamp = reader->read(member, raw.bytes)) raw.stamp = *stamp;
+      };
+      take(std::move(image));
+    }
   }
 }
 

@@ -41,7 +41,12 @@ class ArchiveSource : public ImportSource {
   /// Where in listing().files a member is that is a file of its own.
   [[nodiscard]] std::optional<std::size_t> file_of(std::size_t archive, std::size_t member) const;
 
+  /// A member on its way, without its bytes.
+  [[nodiscard]] RawImage image_of(std::size_t archive, std::size_t member) const;
+
   std::vector<std::unique_ptr<Archive>> archives_;
+  /// By archive, since the last deliver(): what images load by; null where nothing does.
+  std::vector<std::unique_ptr<MemberReader>> readers_;
   std::vector<std::size_t> first_files_;  ///< By archive, in listing().files.
   std::vector<std::vector<std::optional<ImportPlace>>> places_;  ///< By archive and member.
 };

@@ -133,14 +133,17 @@ class Job {
     std::vector<std::pair<ImportPlace, std::string>> bad;
     run_pipeline(
         source_, options_.jobs, /*most=*/0, [](ImportPlace) { return true; },
-        [&](std::span<const RawImage> images) {
-          for (const RawImage& raw : images) {
+        [&](std::span<RawImage> images) {
+          for (RawImage& raw : images) {
+            load(raw);
+            if (raw.file) sums_.add(raw);
             try {
               (void)fit_.apply(source_.decode(raw));
             } catch (const DataError& error) {
               const std::lock_guard lock(mutex);
               bad.emplace_back(raw.place, error.what());
             }
+            raw.bytes = {};  // the others of `images` are not all there yet
             progress.add(1);
           }
         });
@@ -221,7 +224,7 @@ class Job {
           const auto target = plan_->target(place);
           return target && !output_of(*target).kept;
         },
-        [&](std::span<const RawImage> images) { import_images(images, progress); });
+        [&](std::span<RawImage> images) { import_images(images, progress); });
     for (const auto& output : outputs_) {
       if (!output->kept && output->missing > 0) {
         throw DataError(std::to_string(output->missing) + " images of " + output->plan.path +
@@ -232,7 +235,7 @@ class Job {
   }
 
   /// Unpacks images and writes those at one go that follow each other in a file.
-  void import_images(std::span<const RawImage> images, Progress& progress) {
+  void import_images(std::span<RawImage> images, Progress& progress) {
     constexpr std::size_t kMostBytes = 1 << 20;
     thread_local std::vector<std::uint8_t> pixels;
     pixels.clear();
@@ -248,9 +251,13 @@ class Job {
       pixels.clear();
       count = 0;
     };
-    for (const RawImage& raw : images) {
+    std::vector<std::uint8_t> spare;  // of the image before its memory is taken
+    for (RawImage& raw : images) {
+      if (raw.load) std::swap(raw.bytes, spare);
+      load(raw);
       const PlanarImage image = fit_.apply(source_.decode(raw));
-      if (raw.file) sums_.add(*raw.file, raw.bytes);
+      if (raw.file) sums_.add(raw);
+      std::swap(raw.bytes, spare);
       progress.add(1);
       require_shape(raw, shape_of(image));
       const auto place = plan_->target(raw.place).value();

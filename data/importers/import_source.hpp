@@ -8,10 +8,13 @@
 #include <string>
 #include <vector>
 
+#include "data/file_watch.hpp"
 #include "data/image_source.hpp"
 #include "data/images/planar_image.hpp"
 
 namespace gondola {
+
+class FileSum;
 
 /// Where an image stands in its source: image `index` of a split.
 struct ImportPlace {
@@ -25,7 +28,16 @@ struct RawImage {
   std::string name = {};                 ///< For messages: the file, and which image of it.
   std::vector<std::uint8_t> bytes = {};  ///< Encoded or plain: what decode() of its source takes.
   std::optional<std::size_t> file = {};  ///< Where the bytes are all of a file: of listing().files.
+  FileStamp stamp = {};                  ///< Of that file, from before its bytes were read.
+  /// Where it is set, deliver() left the bytes, and the stamp, to be read by this: on any thread,
+  /// as long as the source lives and delivers nothing anew.
+  std::function<void(RawImage&)> load = {};
 };
+
+/// Reads the bytes of a delivered image where they are not there yet.
+inline void load(RawImage& image) {
+  if (image.load) image.load(image);
+}
 
 /// What a source holds, known before its first image is read.
 struct ImportListing {
@@ -38,6 +50,8 @@ struct ImportListing {
   std::vector<std::string> files = {};  ///< Paths of the files that were or will be read.
   /// Of each file (of those beyond its end: no), whether it is an image, with RawImage.file.
   std::vector<bool> as_images = {};
+  /// Of each file (of those beyond its end: null) its sum, where that was begun beside the listing.
+  std::vector<std::shared_ptr<FileSum>> sums = {};
 
   [[nodiscard]] OfSplit& of(Split split) { return splits[static_cast<std::size_t>(split)]; }
   [[nodiscard]] const OfSplit& of(Split split) const {
@@ -69,7 +83,8 @@ class ImportSource {
   virtual void deliver(const std::function<bool(ImportPlace)>& wanted,
                        const std::function<void(RawImage)>& take) = 0;
 
-  /// Pixels of a delivered image. Thread-safe. @throws DataError naming the image
+  /// Pixels of a delivered image whose bytes are there. Thread-safe. @throws DataError naming the
+  /// image
   [[nodiscard]] virtual PlanarImage decode(const RawImage& image) const = 0;
 
  protected:

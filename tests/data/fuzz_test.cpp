@@ -74,7 +74,10 @@ class Fuzz : public DataTest {
     const auto read = [&](const std::string& path) {
       const auto source = open({.inputs = {input.empty() ? path : in_folder(input)}});
       source->deliver([](ImportPlace) { return true; },
-                      [&](const RawImage& raw) { (void)source->decode(raw); });
+                      [&](RawImage raw) {
+                        load(raw);
+                        (void)source->decode(raw);
+                      });
     };
     write_bytes_in(name, whole);
     EXPECT_NO_THROW(read(in_folder(name))) << name << " is damaged from the start";

@@ -4,6 +4,7 @@
 #include <png.h>
 #include <sys/resource.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <set>
 #include <tuple>
@@ -236,6 +237,43 @@ TEST_F(Imports, tars_with_long_names_and_holes_are_read) {
           << name << " " << i;
     }
   }
+}
+
+TEST_F(Imports, members_that_need_no_unpacking_are_read_in_any_order) {
+  write_pictures("p", 3);
+  std::vector<std::pair<std::string, std::string>> files;
+  for (const int i : {2, 0, 1}) {
+    const std::string name = "img" + std::to_string(i) + ".png";
+    files.emplace_back(name, read_bytes(in_folder("p/" + name)));
+  }
+  for (const std::string name : {"p.tar.gz", "p.zip"}) {
+    write_archive(in_folder(name), files);
+    EXPECT_EQ(Archive::open(in_folder(name))->reader(), nullptr) << name;
+  }
+  write_archive(in_folder("p.tar"), files);
+  for (const std::string name : {"p.tar", "p"}) {
+    const auto archive = Archive::open(in_folder(name));
+    const auto reader = archive->reader();
+    ASSERT_NE(reader, nullptr) << name;
+    EXPECT_THAT(reader->order(), name == "p" ? ElementsAre(0, 1, 2) : ElementsAre(2, 0, 1));
+    std::vector<std::uint8_t> bytes(1 << 16, 1);  // of a larger one before
+    for (const std::size_t member : {1, 2, 0}) {
+      const auto stamp = reader->read(member, bytes);
+      EXPECT_EQ(std::string(bytes.begin(), bytes.end()),
+                read_bytes(in_folder("p/" + archive->names()[member])))
+          << name << " " << member;
+      EXPECT_EQ(stamp.has_value(), archive->members_are_files());
+    }
+  }
+}
+
+TEST_F(Imports, links_to_files_are_members_of_a_folder_and_those_to_folders_are_not) {
+  write_pictures("elsewhere", 2);
+  write_pictures("p/inner", 1);
+  std::filesystem::create_symlink(in_folder("elsewhere/img1.png"), in_folder("p/link.png"));
+  std::filesystem::create_symlink(in_folder("elsewhere"), in_folder("p/more"));
+  std::filesystem::create_symlink(in_folder("absent.png"), in_folder("p/nothing.png"));
+  EXPECT_THAT(Archive::open(in_folder("p"))->names(), ElementsAre("inner/img0.png", "link.png"));
 }
 
 TEST_F(Imports, a_zip_of_a_single_member_is_read) {
@@ -511,6 +549,63 @@ TEST_F(Imports, a_source_that_changes_meanwhile_is_refused) {
   EXPECT_THAT(complaint<DataError>([&] { import_from("images", {"p"}, options); }),
               HasSubstr("img39.png"));
   EXPECT_THAT(listing(), ElementsAre("p"));
+}
+
+TEST_F(Imports, a_file_that_changes_between_two_readings_is_refused) {
+  write_pictures("p/a", 2);
+  write_pictures("p/b", 2);
+  bool changed = false;
+  ImportOptions options{.bad_images = ImportOptions::BadImages::kSkip};
+  options.progress = [&](const char* doing, std::int64_t done, std::int64_t total) {
+    if (std::string_view(doing) != "checked" || done < total || std::exchange(changed, true))
+      return;
+    write_picture(in_folder("p/b/img0.png"), 77, 6, 5);  // as good as the one before
+    std::filesystem::last_write_time(in_folder("p/b/img0.png"), {});
+  };
+  EXPECT_THAT(complaint<DataError>([&] { import_from("images", {"p"}, options); }),
+              AllOf(HasSubstr("p/b/img0.png"), HasSubstr("changed")));
+  EXPECT_THAT(listing(), ElementsAre("p"));
+}
+
+TEST_F(Imports, a_file_that_cannot_be_read_is_named_before_any_work) {
+  write_pictures("p", 3);
+  const auto source = importer("images").open({.inputs = {in_folder("p")}});
+  std::filesystem::remove(in_folder("p/img2.png"));
+  bool worked = false;
+  ImportOptions options{.output = in_folder("out.h5"), .name = "test"};
+  options.progress = [&](const char*, std::int64_t, std::int64_t) { worked = true; };
+  EXPECT_THAT(complaint<IoError>([&] { (void)run_import(*source, options); }),
+              HasSubstr("p/img2.png"));
+  EXPECT_FALSE(worked);
+}
+
+/// Delivers images of no bytes.
+class EmptyImages final : public ImportSource {
+ public:
+  explicit EmptyImages(std::int64_t images) { listing_.of(Split::kTrain).images = images; }
+  void deliver(const std::function<bool(ImportPlace)>&,
+               const std::function<void(RawImage)>& take) override {
+    for (std::int64_t i = 0; i < listing_.of(Split::kTrain).images; ++i) {
+      take({.place = {Split::kTrain, i}, .load = [](RawImage&) {}});
+    }
+  }
+  [[nodiscard]] PlanarImage decode(const RawImage&) const override { return {}; }
+};
+
+TEST(ImagePipeline, shares_few_images_out_among_its_threads) {
+  constexpr std::int64_t kJobs = 4;
+  EmptyImages source(2 * kJobs);
+  std::atomic<std::size_t> most = 0, all = 0;
+  run_pipeline(
+      source, kJobs, /*most=*/0, [](ImportPlace) { return true; },
+      [&](std::span<RawImage> images) {
+        std::size_t before = most;
+        while (before < images.size() && !most.compare_exchange_weak(before, images.size())) {
+        }
+        all += images.size();
+      });
+  EXPECT_EQ(most, 1U);
+  EXPECT_EQ(all, 2U * kJobs);
 }
 
 // --- CIFAR-10

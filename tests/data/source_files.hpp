@@ -18,6 +18,7 @@ inline std::vector<PlanarImage> images_of(ImportSource& source, Split split) {
   source.deliver([&](ImportPlace place) { return place.split == split; },
                  [&](RawImage raw) {
                    EXPECT_EQ(raw.place.split, split);
+                   load(raw);
                    EXPECT_TRUE(images.emplace(raw.place.index, source.decode(raw)).second)
                        << raw.name << " came twice";
                  });
