@@ -94,7 +94,7 @@ BatchLoader::BatchLoader(const ImageSource& source, const LoaderOptions& options
   }
   started_.reserve(groups_.size());
   if (slice_.size() > 0 && windows_are_worth_fetching(source, options, order_)) {
-    constexpr std::int64_t kPartBytes = std::int64_t{1} << 22;
+    constexpr std::int64_t kPartBytes = std::int64_t{1} << 23;
     const auto on_node = options.rank % options.node_ranks;
     ahead_.emplace(order_, batches_per_epoch_ * options.batch_size,
                    std::max<std::int64_t>(1, kPartBytes / source.image_bytes()),

@@ -1,12 +1,36 @@
 #include "data/mapped_file.hpp"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <vector>
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22  // Linux 5.14
+#endif
+
 namespace gondola {
+namespace {
+
+constexpr std::int64_t kLargePageBytes = std::int64_t{2} << 20;
+
+/// Whether a fault under MADV_RANDOM reads one large page of a mapping that is to have such, where
+/// it else reads what comes after it as well, which another thread fetches or nobody wants yet.
+/// Elsewhere it would read a small page at a time. (do_sync_mmap_readahead of the Linux kernel.)
+bool random_advice_means_one_large_page() {
+  constexpr std::int64_t kSmallPageBytes = 4096;
+  ::utsname system{};
+  int major = 0, minor = 0;
+  return ::sysconf(_SC_PAGESIZE) == kSmallPageBytes && ::uname(&system) == 0 &&
+         std::sscanf(system.release, "%d.%d", &major, &minor) == 2 &&
+         (major > 5 || (major == 5 && minor >= 18));
+}
+
+}  // namespace
 
 MappedFile::MappedFile(const FileDescriptor& file, std::int64_t offset,
                        std::int64_t length) noexcept {
@@ -20,6 +44,10 @@ MappedFile::MappedFile(const FileDescriptor& file, std::int64_t offset,
   }
   address_ = address;
   mapped_bytes_ = mapped;
+  first_byte_ = begin;
+  struct ::stat status {};
+  may_ask_ =
+      ::geteuid() == 0 || (::fstat(file.get(), &status) == 0 && status.st_uid == ::geteuid());
   bytes_ = {static_cast<const std::uint8_t*>(address) + lead, static_cast<std::size_t>(length)};
 }
 
@@ -49,6 +77,49 @@ double MappedFile::resident_part() const {
                       [](unsigned char flag) { return (flag & 1U) != 0; }));
   }
   return seen == 0 ? 0 : static_cast<double>(resident) / static_cast<double>(seen);
+}
+
+std::span<std::byte> MappedFile::pages_of(std::int64_t begin, std::int64_t bytes) const {
+  const std::int64_t page = ::sysconf(_SC_PAGESIZE);
+  const std::int64_t first = std::max(first_byte_, begin / page * page);
+  const std::int64_t end =
+      std::min(first_byte_ + static_cast<std::int64_t>(mapped_bytes_), begin + bytes);
+  if (end <= first) return {};
+  return {static_cast<std::byte*>(address_) + (first - first_byte_),
+          static_cast<std::size_t>(end - first)};
+}
+
+bool MappedFile::holds(std::int64_t begin, std::int64_t bytes) const {
+  if (!may_ask_) return false;
+  // A few at a time: of what is not held the first ones say so.
+  constexpr std::size_t kPagesAtOnce = 256;
+  unsigned char flags[kPagesAtOnce];
+  const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  for (auto pages = pages_of(begin, bytes); !pages.empty();) {
+    const std::size_t length = std::min(pages.size(), kPagesAtOnce * page);
+    if (::mincore(pages.data(), length, flags) != 0 ||
+        !std::all_of(flags, flags + (length + page - 1) / page,
+                     [](unsigned char flag) { return (flag & 1U) != 0; })) {
+      return false;
+    }
+    pages = pages.subspan(length);
+  }
+  return true;
+}
+
+/// Advice for the whole mapping: parts with advice of their own would count as so many mappings.
+void MappedFile::advise_large_pages() const {
+#ifdef MADV_HUGEPAGE
+  if (::madvise(address_, mapped_bytes_, MADV_HUGEPAGE) != 0) return;
+  if (random_advice_means_one_large_page()) (void)::madvise(address_, mapped_bytes_, MADV_RANDOM);
+#endif
+}
+
+bool MappedFile::fetch(std::int64_t begin, std::int64_t bytes) const {
+  const auto pages = pages_of(begin, bytes);
+  if (pages.empty()) return false;
+  if (bytes >= kLargePageBytes) advise_large_pages();
+  return ::madvise(pages.data(), pages.size(), MADV_POPULATE_READ) == 0;
 }
 
 }  // namespace gondola

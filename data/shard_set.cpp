@@ -253,6 +253,15 @@ void ShardSet::pick(std::span<const std::int64_t> ids, std::span<const std::int6
   });
 }
 
+void ShardSet::fetch_bytes(const Shard& shard, std::int64_t begin, std::int64_t bytes) const {
+  if (shard.mapping.holds(begin, bytes)) return;
+  if (!shard.remote && shard.mapping.fetch(begin, bytes)) {
+    if (can_map() && !reading_is_fixed_) fetched_by_mapping_ = true;
+  } else {
+    read_into_page_cache(shard.file, begin, bytes);
+  }
+}
+
 void ShardSet::fetch(std::int64_t first, std::int64_t images) const {
   const std::int64_t end = first + images;
   while (first < end) {
@@ -268,8 +277,7 @@ void ShardSet::fetch(std::int64_t first, std::int64_t images) const {
         end_byte = std::min(shard.offset_bytes + shard.images * image_bytes(),
                             (end_byte + kLargePageBytes - 1) / kLargePageBytes * kLargePageBytes);
       }
-      const auto by = fetch_into_page_cache(shard.file, begin, end_byte - begin, !shard.remote);
-      if (by == FetchedBy::kMapping && can_map() && !reading_is_fixed_) fetched_by_mapping_ = true;
+      fetch_bytes(shard, begin, end_byte - begin);
     }
     first += count;
   }

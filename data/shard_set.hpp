@@ -69,6 +69,7 @@ class ShardSet final : public ImageSource {
 
   [[nodiscard]] bool use_mapping(std::size_t images) const;
   void choose_reading() const;
+  void fetch_bytes(const Shard& shard, std::int64_t begin, std::int64_t bytes) const;
   void read_by_pread(std::span<const std::int64_t> ids, std::span<std::uint8_t> out) const;
   template <typename Take>
   void gather(std::span<const std::int64_t> ids, const Take& take) const;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "data/batch_loader.hpp"
+#include "data/mapped_file.hpp"
 #include "data/page_cache.hpp"
 #include "data/shard_set.hpp"
 #include "tests/data/data_test.hpp"
@@ -91,24 +92,51 @@ TEST(FetchAhead, processes_with_other_shares_begin_with_other_parts) {
 
 using PageCache = DataTest;
 
-TEST_F(PageCache, fetching_reads_what_is_there_and_passes_over_what_is_not) {
-  const std::string path = in_folder("bytes");
-  constexpr std::int64_t kBytes = (5 << 20) + 123;
-  std::ofstream(path) << std::string(kBytes, 'x');
-  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  for (const bool may_map : {true, false}) {
-    ::fsync(file.get());
-    ::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED);
-    const auto first = fetch_into_page_cache(file, 77, kBytes - 77, may_map);
-    if (first == FetchedBy::kNothing) GTEST_SKIP() << "this file system keeps what it should drop";
-    if (!may_map) {
-      EXPECT_EQ(first, FetchedBy::kReading);
+/// A file of so many bytes, of which the page cache holds nothing, where it can drop them.
+FileDescriptor evicted_file(const std::string& path, std::int64_t bytes) {
+  std::ofstream(path) << std::string(static_cast<std::size_t>(bytes), 'x');
+  FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  ::fsync(file.get());
+  ::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED);
+  return file;
+}
+
+TEST_F(PageCache, holds_what_was_fetched_and_no_more) {
+  constexpr std::int64_t kBytes = (40 << 20) + 123, kPart = 1 << 20, kBegin = (5 << 20) + 77;
+  for (const bool by_mapping : {true, false}) {
+    const FileDescriptor file = evicted_file(in_folder("bytes"), kBytes);
+    const MappedFile mapping(file, 77, kBytes - 77);
+    ASSERT_TRUE(mapping);
+    if (mapping.holds(kBegin, kPart)) GTEST_SKIP() << "this file system keeps what it should drop";
+    const MappedFile part(file, kBegin, kPart);
+    if (by_mapping && !part.fetch(kBegin, kPart)) {
+      GTEST_SKIP() << "this system fetches nothing through mappings";
     }
-    EXPECT_EQ(fetch_into_page_cache(file, 77, kBytes - 77, may_map), FetchedBy::kNothing)
-        << "it is in the page cache now";
-    EXPECT_NO_THROW((void)fetch_into_page_cache(file, kBytes + (1 << 20), 1 << 20, may_map))
-        << "beyond the end";
+    if (by_mapping) {
+      EXPECT_TRUE(part.fetch(0, kBytes)) << "all that is mapped";
+    } else {
+      read_into_page_cache(file, kBegin, kPart);
+    }
+    EXPECT_TRUE(mapping.holds(kBegin, kPart));
+    EXPECT_FALSE(mapping.holds(kBegin, kBytes - kBegin)) << "its end is not held";
+    EXPECT_TRUE(part.holds(0, kBytes)) << "more is not mapped";
+    read_into_page_cache(file, 0, kBytes);
+    EXPECT_TRUE(mapping.holds(77, kBytes - 77));
   }
+}
+
+TEST_F(PageCache, what_is_not_there_is_passed_over) {
+  constexpr std::int64_t kBytes = 3 << 20;
+  const std::string path = in_folder("bytes");
+  const FileDescriptor file = evicted_file(path, kBytes);
+  const MappedFile mapping(file, 0, kBytes);
+  std::filesystem::resize_file(path, 1 << 20);
+  EXPECT_FALSE(mapping.fetch(0, kBytes)) << "a part is gone";
+  EXPECT_FALSE(mapping.holds(0, kBytes));
+  EXPECT_NO_THROW(read_into_page_cache(file, 0, kBytes));
+  EXPECT_NO_THROW(read_into_page_cache(file, 2 * kBytes, kBytes));
+  EXPECT_FALSE(MappedFile().holds(0, 1));
+  EXPECT_FALSE(MappedFile().fetch(0, 1));
 }
 
 SourceInfo black(std::int64_t images, std::int64_t size) {
@@ -194,8 +222,7 @@ TEST_F(PageCache, what_lies_beside_a_run_comes_with_it_where_memory_holds_the_wh
   source->fetch(kImages / 2, 1);
   constexpr std::int64_t kLargePageBytes = 2 << 20;
   const auto page = (shard.offset_bytes + 24 * kImages / 2) / kLargePageBytes;
-  EXPECT_EQ(fetch_into_page_cache(file, page * kLargePageBytes, kLargePageBytes, /*may_map=*/true),
-            FetchedBy::kNothing);
+  EXPECT_TRUE(shard.mapping.holds(page * kLargePageBytes, kLargePageBytes));
 }
 
 TEST_F(PageCache, blocks_of_a_file_cut_before_they_are_fetched_are_a_sentence) {
