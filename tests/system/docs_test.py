@@ -31,6 +31,7 @@ PLAYED_BY = {
     "cat runs/first": "slurm.cluster_guide",
     "launch/scaling/gondola-scaling": "system.scaling", "gondola inspect RUN": "fault.peer",
     "for n in 2 4 8 16 32; do mpirun": "launch.control_plane",
+    "tests/system/over_slow_link.py": "system.scaling_model",
 }
 NOT_HERE = {
     "launch/quickstart.sh": "sets the machine up and trains for minutes",

@@ -2,7 +2,7 @@
 """Runs a gondola command on two machines that this script makes, with a slow cable between them.
 
 The machines are network namespaces of this one, and the ranks share its cores: that is how the figures
-over networks in docs/scaling.md were made.
+over networks in docs/scaling.md were made. GONDOLA names another program than that of the build.
 
     tests/system/over_slow_link.py --milliseconds 1 --mbit 200 --each 4 -- bench allreduce
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parents[1]
 BUILD = TESTS.parent / "build/release"
 sys.path[:0] = [str(TESTS / "launch"), str(TESTS / "fault")]
+PROGRAM = os.environ.get("GONDOLA", BUILD / "bin/gondola")
 os.environ.setdefault("GONDOLA_SLOW_LINK", str(BUILD / "tests/bin/slow_link"))
 
 import namespaces  # noqa: E402
@@ -59,7 +60,7 @@ def main():
                   file=sys.stderr)
             return subprocess.run(
                 [*networks.launcher(mpiexec, each=arguments.each), "-n", str(2 * arguments.each),
-                 BUILD / "bin/gondola", *arguments.word], check=False).returncode
+                 PROGRAM, *arguments.word], check=False).returncode
         finally:
             networks.close()
 

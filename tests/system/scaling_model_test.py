@@ -2,6 +2,7 @@
 from the seconds of a message is the step that it measures."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -83,6 +84,19 @@ class ScalingModelTest(unittest.TestCase):
         # Without the latency of each, the prediction would be far off.
         self.assertGreater(step["measured_seconds"]["median"],
                            step["compute_seconds"]["median"] + small * 0.9 * SLOWEST.delay)
+
+    def test_sums_over_machines_of_two_ranks_go_machine_by_machine(self):
+        ended = subprocess.run(
+            [Path(__file__).parent / "over_slow_link.py", "--milliseconds", "0.1", "--mbit", "1000",
+             "--each", "2", "--", "bench", "allreduce", "--bench.repeats", "1"],
+            capture_output=True, text=True, timeout=PATIENCE,
+            env={**os.environ, "GONDOLA": PROGRAM})
+        self.assertEqual(ended.returncode, 0, ended.stderr)
+        self.assertIn("2 ranks on each side of 0.1 ms, 1000 Mbit/s", ended.stderr)
+        sizes = {line["bytes"]: line for line in map(json.loads, ended.stdout.splitlines())}
+        self.assertEqual(sizes[1 << 22]["algorithm"], "shares added machine by machine")
+        saw(f"4 MiB machine by machine: {sizes[1 << 22]['seconds']['median'] * 1e3:.0f} ms, over "
+            f"all ranks at once {sizes[1 << 22]['ratio_to_all_ranks_at_once']['median']:.2f} times as long")
 
     def test_predictions_go_to_4096_ranks(self):
         world = World(2, PROGRAM, "bench", "scaling-model", *flags(
