@@ -1,37 +1,16 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
-#include <string_view>
+#include <utility>
 #include <vector>
 
-#include "data/file_watch.hpp"
+#include "data/archives/member_reader.hpp"
 
 namespace gondola {
-
-/// Whether `left` comes before `right` with runs of digits compared as numbers: img2 before img10.
-[[nodiscard]] bool natural_less(std::string_view left, std::string_view right);
-
-/// Reads members of an archive in any order. Thread-safe. The archive must outlive it.
-class MemberReader {
- public:
-  MemberReader() = default;
-  virtual ~MemberReader() = default;
-  MemberReader(const MemberReader&) = delete;
-  MemberReader& operator=(const MemberReader&) = delete;
-
-  /// Replaces `bytes` by those of a member, and says what its file was like before they were read
-  /// where it is a file of its own.
-  /// @throws DataError (damaged, changed since the archive was opened), MissingInputError, IoError
-  virtual std::optional<FileStamp> read(std::size_t member,
-                                        std::vector<std::uint8_t>& bytes) const = 0;
-
-  /// All members as they lie: read in this order, a disk need not seek.
-  [[nodiscard]] virtual std::vector<std::size_t> order() const = 0;
-};
 
 /// Files by name: those of a folder and the folders in it, of a tar (packed or not) or a zip, or
 /// one plain file. Nothing is unpacked to disk. Only regular files are members; those whose name,
@@ -78,10 +57,5 @@ class Archive {
 
 /// Whether the file's name says that it is a tar or zip; other files stand for themselves.
 [[nodiscard]] bool is_archive_name(const std::string& path);
-
-/// All bytes of a file, unpacked where it is packed (gzip, xz, bzip2, zstd).
-/// @throws MissingInputError, DataError (damaged, more than `most_bytes`), IoError
-[[nodiscard]] std::vector<std::uint8_t> read_packed_file(const std::string& path,
-                                                         std::int64_t most_bytes);
 
 }  // namespace gondola

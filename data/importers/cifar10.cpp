@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "configs/errors.hpp"
+#include "data/archives/natural_order.hpp"
+#include "data/archives/packed_file.hpp"
 #include "data/importers/archive_source.hpp"
 
 namespace gondola {

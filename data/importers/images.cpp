@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "data/archives/natural_order.hpp"
 #include "data/importers/archive_source.hpp"
 
 namespace gondola {
