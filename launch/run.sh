@@ -48,9 +48,11 @@ fi
 
 # shellcheck source=launch/wait_through_signals.sh
 . "$root/launch/wait_through_signals.sh"
-asked=false interrupted=false pid=''
+asked=false told=false interrupted=false pid=''
 # shellcheck disable=SC2317  # called by the traps
 send() { [[ -z $pid ]] || kill "-$1" "$pid" 2>/dev/null || true; }
+# shellcheck disable=SC2317
+tell() { told=true; send USR1; }
 # shellcheck disable=SC2317
 stop() {
     interrupted=true
@@ -60,18 +62,18 @@ stop() {
     else
         asked=true
         echo "run: stopping after this step; once more to end at once" >&2
-        send USR1
+        tell
     fi
 }
 trap stop INT TERM
-trap 'interrupted=true; send USR1' USR1
+trap 'interrupted=true; tell' USR1
 
 # In a process group of its own mpirun does not get the terminal's Ctrl-C.
 set -m
 "$mpirun" "${options[@]}" "$gondola" "$@" </dev/null &
 pid=$!
 set +m
-! $asked || send USR1
+! $told || send USR1  # what came before there was a process to hand it to
 
 wait_through_signals "$pid"
 exit "$status"

@@ -11,6 +11,7 @@ import argparse
 import configparser
 import csv
 import json
+import math
 import os
 import re
 import signal
@@ -40,10 +41,13 @@ def refuse(code, sentence):
 stop = Stop()
 
 
+STOPPED = 75  # exit code of a run that wrote a checkpoint because it was asked to
+
+
 def end_if_asked():
     if stop.asked:
         print("stopped: the same command goes on", flush=True)
-        sys.exit(75)
+        sys.exit(STOPPED)
 
 
 def parse_arguments():
@@ -159,26 +163,35 @@ def end_of(log):
     return " ".join(log.read_text(encoding="utf-8").strip().splitlines()[-1:])
 
 
+class Stopped(Exception):
+    """A run is not finished because somebody asked to end."""
+
+
+class Failed(Exception):
+    """Why a run cannot be finished."""
+
+
 def train(task, run, threads, arguments):
-    """None where the run is finished, or why it is not."""
     words = ["--config", task.preset.name, "--data.path", task.preset.data,
              "--run.folder", run / "run", "--run.seed", task.seed, "--run.resume", "auto",
              "--trainer.steps", task.steps,
              "--evaluation.every_steps", 0, "--evaluation.images", 1000,
              "--monitoring.samples_every", 0, "--monitoring.bind", "off"]
-    if "--parallel.threads" not in arguments.option:
+    given = [word.split("=")[0] for word in arguments.option]
+    if "--parallel.threads" not in given and "GONDOLA_PARALLEL_THREADS" not in os.environ:
         words += ["--parallel.threads", threads]
     for name, value in task.options.items():
         words += [f"--{name}", value]
     run.mkdir(parents=True, exist_ok=True)
     log_path = run / "train.log"
     with open(log_path, "a", encoding="utf-8") as log:
-        code = stop.wait_for(subprocess.Popen(
-            [ROOT / "launch/run.sh", "-n", str(arguments.ranks), "--", "train", *map(str, words),
-             *arguments.option], stdout=log, stderr=subprocess.STDOUT))
+        code = stop.run([ROOT / "launch/run.sh", "-n", str(arguments.ranks), "--", "train",
+                         *map(str, words), *arguments.option], log)
+    if code == STOPPED or (stop.asked and code == -signal.SIGUSR1):  # before it could look for it
+        stop.ask()  # where it was the run alone: who stops one wants the machine
+        raise Stopped
     if code:
-        return f"failed with exit code {code}: {end_of(log_path)} ({log_path})"
-    return None
+        raise Failed(f"failed with exit code {code}: {end_of(log_path)} ({log_path})")
 
 
 # A measurement is short and takes all cores.
@@ -186,18 +199,21 @@ measuring = threading.Lock()
 
 
 def measure(run, metric, arguments):
-    """Writes result.json, or says why it cannot."""
+    """Writes result.json."""
     # All held-out images, as the paper; those of a scaled run are fewer.
     images = 0 if arguments.scale == 1 else 1000
     gap = ["--gap"] if metric.startswith("gap.") else []
     with measuring:
+        if stop.asked:
+            raise Stopped
         measured = gondola("eval", run / "run", "--images", images, "--json", *gap)
     if measured.returncode:
-        return f"cannot be evaluated: {measured.stderr.strip()}"
+        if stop.asked:  # Ctrl-C came to it too
+            raise Stopped
+        raise Failed(f"cannot be evaluated: {measured.stderr.strip()}")
     partial = run / "result.json.part"
     partial.write_text(measured.stdout, encoding="utf-8")
     partial.rename(run / "result.json")
-    return None
 
 
 def carry_out(tasks, metric, arguments):
@@ -210,13 +226,17 @@ def carry_out(tasks, metric, arguments):
         label = f"{number}/{len(tasks)} {task}"
         print(f"{label}: {task.steps} steps", flush=True)
         start = time.monotonic()
-        wrong = train(task, run, threads, arguments) or measure(run, metric, arguments)
-        if wrong and not stop.asked:
-            print(f"{label}: {wrong}", flush=True)
-        elif not wrong:
-            print(f"{label}: {metric} {figure(run / 'result.json', metric):.4g}, "
-                  f"{time.monotonic() - start:.0f} s", flush=True)
-        return bool(wrong)
+        try:
+            train(task, run, threads, arguments)
+            measure(run, metric, arguments)
+        except Stopped:
+            return False
+        except Failed as failure:
+            print(f"{label}: {failure}", flush=True)
+            return True
+        print(f"{label}: {metric} {figure(run / 'result.json', metric):.4g}, "
+              f"{time.monotonic() - start:.0f} s", flush=True)
+        return False
 
     left = [(number, task) for number, task in enumerate(tasks, 1)
             if not (task.folder(arguments.output) / "result.json").exists()]
@@ -238,7 +258,7 @@ def figure(path, metric):
     found = json.loads(path.read_text(encoding="utf-8"))
     for name in metric.split("."):
         found = found[name]
-    return found
+    return math.nan if found is None else found  # JSON has no word for what is not finite
 
 
 def cell(output, row, data, metric):

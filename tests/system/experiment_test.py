@@ -31,7 +31,7 @@ class ExperimentTest(TrainingTest):
     def command(self, *words, name="table1"):
         return [SCRIPT, name, "--datasets", self.folder, "--output", self.output, "--seeds", "0",
                 "--scale", "0.002", *words, "--", "--latent.search_steps", "3",
-                "--parallel.threads", "1", "--model.filters", "2"]
+                "--parallel.threads=1", "--model.filters", "2"]
 
     def run_table(self, *words, name="table1"):
         return subprocess.run(self.command(*words, name=name), capture_output=True, text=True,
@@ -85,7 +85,7 @@ class ExperimentTest(TrainingTest):
             self.assertIn(f"| {row.upper()} | {result['gap']['loss']:.4g} |", table)
 
     def test_a_stop_reaches_every_run_at_hand(self):
-        for number in (signal.SIGTERM, signal.SIGUSR1):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
             begun = [self.output / row / "coil-20/seed-0/train.log" for row in ("gon", "ae")]
             with subprocess.Popen(self.command("--scale", "1", "--jobs", "2"), text=True,
                                   stdout=subprocess.PIPE, env=ENVIRONMENT) as table:
