@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <mutex>
 #include <vector>
 
 #ifndef MADV_POPULATE_READ
@@ -32,6 +33,42 @@ bool random_advice_means_one_large_page() {
 
 }  // namespace
 
+struct MappedFile::Fetches {
+  std::mutex mutex;
+  int under_way = 0;
+};
+
+/// While one lives, what is fetched comes in large pages. The advice is for the whole mapping,
+/// since parts with advice of their own would count as so many mappings; and it does not stay,
+/// since pages that are seen through a mapping under MADV_RANDOM are the first that the system
+/// gives up.
+class MappedFile::LargePages {
+ public:
+  explicit LargePages(const MappedFile& file) : file_(file) {
+    const std::lock_guard lock(file.fetches_->mutex);
+    if (file.fetches_->under_way++ > 0) return;
+#ifdef MADV_HUGEPAGE
+    static const bool random_helps = random_advice_means_one_large_page();
+    if (::madvise(file.address_, file.mapped_bytes_, MADV_HUGEPAGE) == 0 && random_helps) {
+      (void)::madvise(file.address_, file.mapped_bytes_, MADV_RANDOM);
+    }
+#endif
+  }
+  ~LargePages() {
+    const std::lock_guard lock(file_.fetches_->mutex);
+    if (--file_.fetches_->under_way == 0) {
+      (void)::madvise(file_.address_, file_.mapped_bytes_, MADV_NORMAL);
+    }
+  }
+  LargePages(const LargePages&) = delete;
+  LargePages& operator=(const LargePages&) = delete;
+
+ private:
+  const MappedFile& file_;
+};
+
+MappedFile::MappedFile() = default;
+
 MappedFile::MappedFile(const FileDescriptor& file, std::int64_t offset,
                        std::int64_t length) noexcept {
   const std::int64_t page = ::sysconf(_SC_PAGESIZE);
@@ -42,6 +79,7 @@ MappedFile::MappedFile(const FileDescriptor& file, std::int64_t offset,
   if (address == MAP_FAILED) {
     return;
   }
+  fetches_ = std::make_unique<Fetches>();
   address_ = address;
   mapped_bytes_ = mapped;
   first_byte_ = begin;
@@ -107,19 +145,15 @@ bool MappedFile::holds(std::int64_t begin, std::int64_t bytes) const {
   return true;
 }
 
-/// Advice for the whole mapping: parts with advice of their own would count as so many mappings.
-void MappedFile::advise_large_pages() const {
-#ifdef MADV_HUGEPAGE
-  if (::madvise(address_, mapped_bytes_, MADV_HUGEPAGE) != 0) return;
-  if (random_advice_means_one_large_page()) (void)::madvise(address_, mapped_bytes_, MADV_RANDOM);
-#endif
-}
-
 bool MappedFile::fetch(std::int64_t begin, std::int64_t bytes) const {
   const auto pages = pages_of(begin, bytes);
   if (pages.empty()) return false;
-  if (bytes >= kLargePageBytes) advise_large_pages();
-  return ::madvise(pages.data(), pages.size(), MADV_POPULATE_READ) == 0;
+  const auto populate = [&] {
+    return ::madvise(pages.data(), pages.size(), MADV_POPULATE_READ) == 0;
+  };
+  if (bytes < kLargePageBytes) return populate();
+  const LargePages advice(*this);
+  return populate();
 }
 
 }  // namespace gondola

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <utility>
 
@@ -14,15 +15,16 @@ namespace gondola {
 /// Move-only.
 class MappedFile {
  public:
-  MappedFile() = default;
+  MappedFile();
   /// Empty where the system refuses.
   MappedFile(const FileDescriptor& file, std::int64_t offset, std::int64_t length) noexcept;
-  MappedFile(MappedFile&& other) noexcept { *this = std::move(other); }
+  MappedFile(MappedFile&& other) noexcept : MappedFile() { *this = std::move(other); }
   MappedFile& operator=(MappedFile&& other) noexcept {
     std::swap(address_, other.address_);
     std::swap(mapped_bytes_, other.mapped_bytes_);
     std::swap(first_byte_, other.first_byte_);
     std::swap(may_ask_, other.may_ask_);
+    std::swap(fetches_, other.fetches_);
     std::swap(bytes_, other.bytes_);
     return *this;
   }
@@ -47,14 +49,16 @@ class MappedFile {
 
  private:
   /// The pages of these bytes of the file, as far as they are mapped.
-  [[nodiscard]] std::span<std::byte> pages_of(std::int64_t begin, std::int64_t bytes) const;
+  struct Fetches;
+  class LargePages;
 
-  void advise_large_pages() const;
+  [[nodiscard]] std::span<std::byte> pages_of(std::int64_t begin, std::int64_t bytes) const;
 
   void* address_ = nullptr;
   std::size_t mapped_bytes_ = 0;
   std::int64_t first_byte_ = 0;  ///< Of the file, that is mapped.
   bool may_ask_ = false;         ///< Whether the system tells which pages it holds.
+  std::unique_ptr<Fetches> fetches_;
   std::span<const std::uint8_t> bytes_;
 };
 
