@@ -164,7 +164,11 @@ class Folder final : public Archive {
       const bool is_link = type == DT_LNK ||
                            (::fstatat(directory, entry.d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
                             S_ISLNK(status.st_mode));
-      if (::fstatat(directory, entry.d_name, &status, 0) != 0) return;
+      if (::fstatat(directory, entry.d_name, &status, 0) != 0) {
+        const int error = errno;
+        if (error == ENOENT) return;
+        throw IoError("cannot look at " + before_names_ + name + ": " + std::strerror(error));
+      }
       if (S_ISREG(status.st_mode)) type = DT_REG;
       if (S_ISDIR(status.st_mode) && !is_link) type = DT_DIR;
     }

@@ -143,7 +143,7 @@ class Job {
               const std::lock_guard lock(mutex);
               bad.emplace_back(raw.place, error.what());
             }
-            raw.bytes = {};  // the others of `images` are not all there yet
+            raw.bytes = std::vector<std::uint8_t>();  // its memory too: = {} would keep that
             progress.add(1);
           }
         });

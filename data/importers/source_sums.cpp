@@ -27,7 +27,7 @@ FileStamp look_at(NearbyFiles& nearby, const std::string& path) {
 
 void require_readable(NearbyFiles& nearby, const std::string& path) {
   const auto [folder, name] = nearby.place_of(path);
-  if (::faccessat(folder, name, R_OK, AT_EACCESS) != 0) {
+  if (::faccessat(folder, name, R_OK, 0) != 0) {
     throw IoError("cannot read " + path + ": " + std::strerror(errno));
   }
 }
