@@ -202,10 +202,11 @@ struct Curve {
         along_x(c.along_x) {}
 };
 
-/// c h below 0, where an ELU's slope is its own derivative, and 0 above.
+/// c h below 0, where an ELU's slope is its own derivative; 0 above, and at the kink, as
+/// activation.hpp has it.
 template <typename T>
 inline T bend(T c, T h, T out) {
-  return out <= 0 ? c * h : T{0};
+  return out < 0 ? c * h : T{0};
 }
 
 template <typename T>
