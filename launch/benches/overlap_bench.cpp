@@ -46,7 +46,7 @@ void bench_overlap(const RunConfig& config, const ImageShape& shape, const MpiSe
     throw ConfigError(
         "steps of this model do not overlap their all-reduce: either its latents are not those of "
         "one step from an origin that all images share, or the " +
-        std::to_string(sums) + " sums that this takes are more than half of its " +
+        std::to_string(sums) + " sums that this takes are more than a quarter of its " +
         std::to_string(overlapped.parameters().flat().numel()) +
         " parameters, for which a larger --model.hidden or --model.filters, or a smaller "
         "--latent.size, is the cure");
