@@ -208,6 +208,13 @@ TEST_F(Imports, links_to_files_are_members_of_a_folder_and_those_to_folders_are_
   EXPECT_THAT(Archive::open(in_folder("p"))->names(), ElementsAre("inner/img0.png", "link.png"));
 }
 
+TEST_F(Imports, a_link_that_cannot_be_looked_at_is_named_and_not_passed_over) {
+  write_pictures("p", 1);
+  std::filesystem::create_symlink("round.png", in_folder("p/round.png"));  // to itself
+  EXPECT_THAT([&] { (void)Archive::open(in_folder("p")); },
+              testing::ThrowsMessage<IoError>(testing::HasSubstr("p/round.png: Too many levels")));
+}
+
 TEST_F(Imports, a_zip_of_a_single_member_is_read) {
   const std::string words(40, 'w');
   write_archive(in_folder("one.zip"), {{"a.txt", words}});
