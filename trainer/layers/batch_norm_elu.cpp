@@ -37,6 +37,17 @@ struct Rows {
       work(part, first, count * (part + 1) / parts - first);
     });
   }
+
+  /// The sums that work(first row, rows, where to add) adds up on all threads, each its own.
+  /// [n, width] double
+  template <typename Work>
+  [[nodiscard]] torch::Tensor sums(std::int64_t n, const Work& work) const {
+    const auto partial = torch::zeros({parts, n, width}, torch::kFloat64);
+    for_parts([&](std::int64_t part, std::int64_t first, std::int64_t rows) {
+      work(first, rows, partial.mutable_data_ptr<double>() + part * n * width);
+    });
+    return partial.sum(0);
+  }
 };
 
 template <typename T>
@@ -67,14 +78,11 @@ struct BatchNormEluBackward : torch::autograd::Function<BatchNormEluBackward> {
     torch::Tensor means;  // [2, C], the means of the same over all ranks'
     AT_DISPATCH_FLOATING_TYPES(type, "batch_norm_elu", [&] {
       const auto& loops = norm_loops<scalar_t>();
-      auto partial = torch::zeros({rows.parts, 2, rows.width}, torch::kFloat64);
-      rows.for_parts([&](std::int64_t part, std::int64_t first, std::int64_t count) {
+      own = rows.sums(2, [&](std::int64_t first, std::int64_t count, double* sums) {
         const auto begin = first * rows.width;
-        auto* const sums = partial.mutable_data_ptr<double>() + part * 2 * rows.width;
         loops.slope_sums(count, rows.width, at<scalar_t>(gradient, begin), at<scalar_t>(out, begin),
                          at<scalar_t>(x, begin), at<scalar_t>(mean), sums, sums + rows.width);
       });
-      own = partial.sum(0);
       own[1].mul_(inverse_stddev);
       means = summed(own.clone(), communicator) / values;
       // dx = gain / sigma (h - mean(h) - x^ mean(h x^)),  x^ = (x - mean) / sigma
@@ -132,16 +140,14 @@ struct BatchNormEluBackward : torch::autograd::Function<BatchNormEluBackward> {
     torch::Tensor of_shift;
     AT_DISPATCH_FLOATING_TYPES(type, "batch_norm_elu", [&] {
       const auto& loops = norm_loops<scalar_t>();
-      auto partial = torch::zeros({rows.parts, 3, rows.width}, torch::kFloat64);
-      rows.for_parts([&](std::int64_t part, std::int64_t first, std::int64_t count) {
-        const auto begin = first * rows.width;
-        auto* const sums = partial.mutable_data_ptr<double>() + part * 3 * rows.width;
-        loops.tangent_sums(count, rows.width, at<scalar_t>(tangent, begin),
-                           at<scalar_t>(gradient, begin), at<scalar_t>(out, begin),
-                           at<scalar_t>(x, begin), at<scalar_t>(mean),
-                           {sums, sums + rows.width, sums + 2 * rows.width});
-      });
-      const auto of_tangents = partial.sum(0);  // [3, C]
+      const auto of_tangents =
+          rows.sums(3, [&](std::int64_t first, std::int64_t count, double* sums) {
+            const auto begin = first * rows.width;
+            loops.tangent_sums(count, rows.width, at<scalar_t>(tangent, begin),
+                               at<scalar_t>(gradient, begin), at<scalar_t>(out, begin),
+                               at<scalar_t>(x, begin), at<scalar_t>(mean),
+                               {sums, sums + rows.width, sums + 2 * rows.width});
+          });
       of_tangents[1].mul_(s);
       const auto w = summed(of_tangents.clone(), communicator) / values;
       const auto k = w[2] - w[0] * means[0] - w[1] * means[1];
@@ -155,15 +161,13 @@ struct BatchNormEluBackward : torch::autograd::Function<BatchNormEluBackward> {
                                 .scale = at<scalar_t>(typed_scale),
                                 .level = at<scalar_t>(level),
                                 .along = at<scalar_t>(along)};
-      partial = torch::zeros({rows.parts, 2, rows.width}, torch::kFloat64);
-      rows.for_parts([&](std::int64_t part, std::int64_t first, std::int64_t count) {
+      // Of t and t x^.
+      const auto of_curve = rows.sums(2, [&](std::int64_t first, std::int64_t count, double* sums) {
         const auto begin = first * rows.width;
-        auto* const sums = partial.mutable_data_ptr<double>() + part * 2 * rows.width;
         loops.curve_sums(count, rows.width, at<scalar_t>(tangent, begin),
                          at<scalar_t>(gradient, begin), at<scalar_t>(out, begin),
                          at<scalar_t>(x, begin), curve, sums, sums + rows.width);
       });
-      auto of_curve = partial.sum(0);  // [2, C], of t and t x^
       of_curve[1].mul_(s);
       const auto r = summed(of_curve * gain + own * a, communicator) / values -
                      torch::stack({v[0] * means[1] + v[1] * means[0], 2 * v[1] * means[1]});
@@ -207,22 +211,19 @@ struct BatchNormElu : torch::autograd::Function<BatchNormElu> {
     AT_DISPATCH_FLOATING_TYPES(type, "batch_norm_elu", [&] {
       const auto& loops = norm_loops<scalar_t>();
       // The number of images and the channels' sums travel together.
-      auto partial = torch::zeros({rows.parts, rows.width + 1}, torch::kFloat64);
-      rows.for_parts([&](std::int64_t part, std::int64_t first, std::int64_t count) {
-        loops.sum(count, rows.width, at<scalar_t>(x, first * rows.width),
-                  partial.mutable_data_ptr<double>() + part * (rows.width + 1));
+      const auto own = rows.sums(1, [&](std::int64_t first, std::int64_t count, double* sums) {
+        loops.sum(count, rows.width, at<scalar_t>(x, first * rows.width), sums);
       });
-      auto totals = partial.sum(0);
-      totals[rows.width] = static_cast<double>(x.size(0));
-      totals = summed(totals, communicator);
+      const auto images = torch::full({1}, static_cast<double>(x.size(0)), own.options());
+      const auto totals = summed(torch::cat({own[0], images}), communicator);
       values = totals[rows.width].item<double>() * static_cast<double>(x.size(2) * x.size(3));
       mean = (totals.narrow(0, 0, rows.width) / values).to(type);
-      partial = torch::zeros({rows.parts, rows.width}, torch::kFloat64);
-      rows.for_parts([&](std::int64_t part, std::int64_t first, std::int64_t count) {
-        loops.squares(count, rows.width, at<scalar_t>(x, first * rows.width), at<scalar_t>(mean),
-                      partial.mutable_data_ptr<double>() + part * rows.width);
-      });
-      squares = summed(partial.sum(0), communicator);
+      const auto own_squares =
+          rows.sums(1, [&](std::int64_t first, std::int64_t count, double* sums) {
+            loops.squares(count, rows.width, at<scalar_t>(x, first * rows.width),
+                          at<scalar_t>(mean), sums);
+          });
+      squares = summed(own_squares[0], communicator);
       inverse_stddev = at::rsqrt(squares / values + kBatchNormEpsilon).to(type);
       const auto scale = gain * inverse_stddev;
       rows.for_parts([&](std::int64_t, std::int64_t first, std::int64_t count) {
