@@ -21,6 +21,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from stop import Stop
@@ -145,12 +146,15 @@ def options_of(row, preset, pixels):
     return options
 
 
+@dataclass(frozen=True)
 class Task:
     """A row of a data set with a seed."""
-
-    def __init__(self, row, data, seed, preset, options, steps):
-        self.row, self.data, self.seed = row, data, seed
-        self.preset, self.options, self.steps = preset, options, steps
+    row: str
+    data: str
+    seed: str
+    preset: Preset
+    options: dict
+    steps: int
 
     def __str__(self):
         return f"{self.row}, {self.data}, seed {self.seed}"
