@@ -141,12 +141,21 @@ void read_fully(int file, const std::string& path, std::int64_t offset,
 }
 
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::uint8_t> bytes) {
+  write_file_atomically(path, {&bytes, 1});
+}
+
+void write_file_atomically(const std::filesystem::path& path,
+                           std::span<const std::span<const std::uint8_t>> pieces) {
   AtomicFile target(path);
   FileDescriptor file(::open(target.temporary().c_str(), O_WRONLY | O_CLOEXEC));
   if (!file) {
     fail("open", path, errno);
   }
-  write_fully(file.get(), path.string(), 0, bytes);
+  std::int64_t offset = 0;
+  for (const auto piece : pieces) {
+    write_fully(file.get(), path.string(), offset, piece);
+    offset += std::ssize(piece);
+  }
   if (!file.close()) {
     fail("write", path, errno);
   }

@@ -51,4 +51,8 @@ void read_fully(int file, const std::string& path, std::int64_t offset,
 /// Replaces `path` by these bytes, completely or not at all. @throws IoError
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::uint8_t> bytes);
 
+/// The same of bytes that lie in pieces. @throws IoError
+void write_file_atomically(const std::filesystem::path& path,
+                           std::span<const std::span<const std::uint8_t>> pieces);
+
 }  // namespace gondola

@@ -105,31 +105,6 @@ void check_extent(hid_t dataset, const std::string& name, const DatasetInfo& inf
   }
 }
 
-/// Hooks of a file in memory: what it holds when it is closed, flushed and marked as closed, is
-/// copied into `image` up to the size that this has then.
-H5FD_file_image_callbacks_t keep_image_at_close(std::vector<std::uint8_t>& image) {
-  H5FD_file_image_callbacks_t hooks{};
-  hooks.image_malloc = [](size_t bytes, H5FD_file_image_op_t, void*) { return std::malloc(bytes); };
-  hooks.image_memcpy = [](void* to, const void* from, size_t bytes, H5FD_file_image_op_t, void*) {
-    return std::memcpy(to, from, bytes);
-  };
-  hooks.image_realloc = [](void* memory, size_t bytes, H5FD_file_image_op_t, void*) {
-    return std::realloc(memory, bytes);
-  };
-  hooks.image_free = [](void* memory, H5FD_file_image_op_t when, void* out) -> herr_t {
-    auto& kept = *static_cast<std::vector<std::uint8_t>*>(out);
-    if (when == H5FD_FILE_IMAGE_OP_FILE_CLOSE && !kept.empty()) {
-      std::memcpy(kept.data(), memory, kept.size());
-    }
-    std::free(memory);
-    return 0;
-  };
-  hooks.udata_copy = [](void* out) { return out; };
-  hooks.udata_free = [](void*) -> herr_t { return 0; };
-  hooks.udata = &image;
-  return hooks;
-}
-
 }  // namespace
 
 Handle file_access() {
@@ -197,38 +172,16 @@ Handle create_file(const std::string& path, hsize_t alignment_bytes) {
   if (H5Pset_alignment(access.get(), /*threshold=*/alignment_bytes, alignment_bytes) < 0) {
     throw IoError("cannot prepare HDF5 to write " + path + reason());
   }
+  return create_file(path, access);
+}
+
+Handle create_file(const std::string& path, const Handle& access) {
   const Handle creation = without_times(H5P_FILE_CREATE);
   Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), H5Fclose);
   if (!file) {
     throw IoError("cannot create " + path + reason());
   }
   return file;
-}
-
-std::vector<std::uint8_t> make_file_in_memory(const std::string& name,
-                                              const std::function<void(hid_t file)>& write) {
-  const Handle access = file_access();
-  std::vector<std::uint8_t> image;
-  H5FD_file_image_callbacks_t callbacks = keep_image_at_close(image);
-  constexpr std::size_t kGrowthBytes = std::size_t{1} << 22;
-  if (H5Pset_fapl_core(access.get(), kGrowthBytes, /*backing_store=*/false) < 0 ||
-      H5Pset_file_image_callbacks(access.get(), &callbacks) < 0) {
-    throw IoError("cannot prepare HDF5 to make " + name + " in memory" + reason());
-  }
-  const Handle creation = without_times(H5P_FILE_CREATE);
-  Handle file(H5Fcreate(name.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), H5Fclose);
-  if (!file) {
-    throw IoError("cannot make " + name + " in memory" + reason());
-  }
-  write(file.get());
-  const ssize_t bytes =
-      H5Fflush(file.get(), H5F_SCOPE_GLOBAL) < 0 ? -1 : H5Fget_file_image(file.get(), nullptr, 0);
-  if (bytes <= 0) {
-    fail_to_write(file.get(), "the image");
-  }
-  image.resize(static_cast<std::size_t>(bytes));
-  file.close();
-  return image;
 }
 
 bool has_link(hid_t parent, const std::string& name) {

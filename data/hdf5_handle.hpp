@@ -65,12 +65,8 @@ void silence_errors() noexcept;
 /// multiple of it. The same content makes the same bytes at any time. @throws IoError
 [[nodiscard]] Handle create_file(const std::string& path, hsize_t alignment_bytes = 1);
 
-/// The bytes of a new file that `write` fills, made without touching a disk. When HDF5 itself meets
-/// a full disk, the failure may be told to nobody (whichever object is closed last flushes the
-/// file) and the program crashes at its end, when the same bytes are flushed again. REQUIRES that
-/// `write` closes what it opens. @param name for messages. @throws IoError
-[[nodiscard]] std::vector<std::uint8_t> make_file_in_memory(
-    const std::string& name, const std::function<void(hid_t file)>& write);
+/// As create_file, with other properties of file_access(). @throws IoError
+[[nodiscard]] Handle create_file(const std::string& path, const Handle& access);
 
 /// Whether `parent` has a link of this name (one level).
 [[nodiscard]] bool has_link(hid_t parent, const std::string& name);

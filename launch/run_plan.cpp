@@ -31,7 +31,7 @@ std::int64_t bytes_read_of_an_image(const RunConfig& config, const ImageSource& 
                                       : train.image_bytes();
 }
 
-/// How often the state is saved, and the memory of rank 0 that it takes.
+/// How often the state is saved, and how large it is.
 std::string checkpoint_text(const RunConfig& config, const ImageSource& train,
                             const torch::Tensor& parameters) {
   const auto& checkpoint = config.checkpoint;
@@ -45,10 +45,9 @@ std::string checkpoint_text(const RunConfig& config, const ImageSource& train,
     const auto table = train.images() * latent.size * latent.spatial * latent.spatial;
     bytes += 3 * static_cast<double>(table) * static_cast<double>(parameters.element_size());
   }
-  const auto copies =
-      checkpoint.asynchronous ? 2 : 1;  // the state, and the file that is made of it
-  return often + (checkpoint.asynchronous ? ", beside training" : ", while training waits") + ", " +
-         number(copies * bytes / 1e6, 3) + " MB of host memory on rank 0";
+  return often + ", " + number(bytes / 1e6, 3) + " MB" +
+         (checkpoint.asynchronous ? ", beside training, from a copy in host memory on rank 0"
+                                  : ", while training waits");
 }
 
 /// A line for coordinates that are drawn or shared; none otherwise.

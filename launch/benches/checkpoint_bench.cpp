@@ -86,16 +86,21 @@ double timed(const F& work) {
   return seconds_since(start);
 }
 
+/// A checkpoint each so many steps: often, for a run.
+constexpr int kStretchSteps = 10;
+
 struct StepTimes {
   std::vector<double> without;  ///< Any checkpoint.
-  std::vector<double> beside;   ///< One that is being written; the first of each holds its copy.
-  std::vector<double> waiting;  ///< As many, the first of each waits for the writing.
+  std::vector<double> behind;   ///< Stretches whose checkpoint is written behind the steps.
+  std::vector<double> beside;   ///< Those of them beside the copying and writing.
+  std::vector<double> waiting;  ///< Stretches whose first step waits for the writing.
 };
 
 nlohmann::ordered_json figures_of(const std::vector<double>& seconds,
                                   const std::vector<double>& without) {
   const auto p95 = quantile(seconds, 0.95);
-  return {{"median", median(seconds)},
+  return {{"steps", seconds.size()},
+          {"median", median(seconds)},
           {"p95", p95},
           {"ratio_of_medians", median(seconds) / median(without)},
           {"ratio_of_p95", p95 / quantile(without, 0.95)}};
@@ -112,20 +117,22 @@ std::string bench_checkpoint(const RunConfig& config) {
   std::vector<double> copies;
   std::vector<double> writes;
   for (std::int64_t i = 0; i < config.bench.repeats; ++i) {
-    std::size_t steps = 0;
-    for (std::optional<double> written; !written; ++steps) {
-      times.beside.push_back(timed([&] {
-        if (steps == 0) {
+    std::optional<double> written;
+    for (int k = 0; k < kStretchSteps || !written; ++k) {
+      times.behind.push_back(timed([&] {
+        if (k == 0) {
           copies.push_back(timed([&] { saved.copy(); }));
           saved.begin_to_write_copy();
         }
         saved.step();
       }));
+      if (written) continue;
+      times.beside.push_back(times.behind.back());
       written = saved.poll();
-      if (written) writes.push_back(*written);
     }
-    for (std::size_t k = 0; k < steps; ++k) times.without.push_back(timed(step));
-    for (std::size_t k = 0; k < steps; ++k) {
+    writes.push_back(*written);
+    for (int k = 0; k < kStretchSteps; ++k) times.without.push_back(timed(step));
+    for (int k = 0; k < kStretchSteps; ++k) {
       times.waiting.push_back(timed([&] {
         if (k == 0) saved.write();
         saved.step();
@@ -138,10 +145,11 @@ std::string bench_checkpoint(const RunConfig& config) {
       {"batch_size", config.trainer.batch_size},
       {"threads", at::get_num_threads()},
       {"repeats", config.bench.repeats},
-      {"steps", times.without.size()},
+      {"steps_per_checkpoint", kStretchSteps},
       {"copy_seconds", spread(copies)},
       {"write_seconds", spread(writes)},
       {"without", {{"median", median(times.without)}, {"p95", quantile(times.without, 0.95)}}},
+      {"behind", figures_of(times.behind, times.without)},
       {"beside", figures_of(times.beside, times.without)},
       {"waiting", figures_of(times.waiting, times.without)}};
   return json.dump();

@@ -8,6 +8,7 @@
 #include "data/atomic_file.hpp"
 #include "data/hdf5_attributes.hpp"
 #include "data/hdf5_handle.hpp"
+#include "data/hdf5_memory_file.hpp"
 #include "data/images/png.hpp"
 #include "launch/commands/commands.hpp"
 #include "launch/device_binding.hpp"
@@ -16,6 +17,7 @@
 #include "launch/mpi_session.hpp"
 #include "launch/trained_model.hpp"
 #include "monitoring/scatter_plot.hpp"
+#include "trainer/tensor_bytes.hpp"
 
 namespace gondola {
 namespace {
@@ -29,11 +31,10 @@ std::vector<std::int64_t> labels_of(const ImageSource& source, std::int64_t coun
   return labels;
 }
 
-/// The file of docs/latents.md. It is made in memory: latents fit there, and a full disk is then
-/// met by plain writes.
+/// The file of docs/latents.md.
 void write_latents(const std::filesystem::path& path, const TrainedModel& model,
                    const ImageSource& source, const torch::Tensor& latents) {
-  const auto image = hdf5::make_file_in_memory(path.string(), [&](hid_t file) {
+  const auto write = [&](hid_t file) {
     hdf5::write_attribute(file, "format", std::string("gondola-latents"));
     hdf5::write_attribute(file, "format_version", std::int64_t{1});
     hdf5::write_attribute(file, "checkpoint", model.checkpoint().string());
@@ -46,8 +47,9 @@ void write_latents(const std::filesystem::path& path, const TrainedModel& model,
     hdf5::write_dataset<std::int64_t>(file, "ids", ids, shape);
     const auto labels = labels_of(source, latents.size(0));
     if (!labels.empty()) hdf5::write_dataset<std::int64_t>(file, "labels", labels, shape);
-  });
-  write_file_atomically(path, image);
+  };
+  const hdf5::MemoryFile file(path.string(), write, {bytes_of(latents)});
+  write_file_atomically(path, file.pieces());
 }
 
 }  // namespace

@@ -17,6 +17,8 @@
 #include "data/atomic_file.hpp"
 #include "data/hdf5_attributes.hpp"
 #include "data/hdf5_handle.hpp"
+#include "data/hdf5_memory_file.hpp"
+#include "trainer/tensor_bytes.hpp"
 
 namespace gondola {
 namespace {
@@ -132,30 +134,50 @@ void write_state(hid_t root, const StateSnapshot& state, const CheckpointOrigin&
   for (const auto& [name, tensor] : state.family) write_tensor(group.get(), name, tensor);
 }
 
-/// As COMPLETE holds them.
-std::string digest_text(XXH64_hash_t hash, std::uint64_t bytes) {
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%016llx %llu\n", static_cast<unsigned long long>(hash),
-                static_cast<unsigned long long>(bytes));
-  return text.data();
+/// Weights, moments and what a family keeps: not copied again on their way to disk.
+std::vector<hdf5::Bytes> large_values_of(const StateSnapshot& state) {
+  std::vector<hdf5::Bytes> values = {bytes_of(state.weights), bytes_of(state.first_moment),
+                                     bytes_of(state.second_moment), bytes_of(state.average)};
+  for (const auto& [name, tensor] : state.family) values.push_back(bytes_of(tensor));
+  return values;
 }
 
-/// xxh3 and length of a file. @throws IoError
+/// xxh3 and length of what is added, as COMPLETE holds them.
+class Digest {
+ public:
+  Digest() { XXH3_64bits_reset(state_.get()); }
+
+  void add(hdf5::Bytes bytes) {
+    XXH3_64bits_update(state_.get(), bytes.data(), bytes.size());
+    bytes_ += bytes.size();
+  }
+
+  [[nodiscard]] std::string text() const {
+    std::array<char, 64> text{};
+    std::snprintf(text.data(), text.size(), "%016llx %llu\n",
+                  static_cast<unsigned long long>(XXH3_64bits_digest(state_.get())),
+                  static_cast<unsigned long long>(bytes_));
+    return text.data();
+  }
+
+ private:
+  std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state_{XXH3_createState(),
+                                                                         XXH3_freeState};
+  std::uint64_t bytes_ = 0;
+};
+
+/// @throws IoError
 std::string digest_of(const fs::path& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
                                                              std::fclose);
   if (!file) throw IoError("cannot read '" + path.string() + "': " + std::strerror(errno));
-  const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> hash(XXH3_createState(),
-                                                                             XXH3_freeState);
-  XXH3_64bits_reset(hash.get());
-  std::vector<char> buffer(std::size_t{1} << 20);
-  std::uint64_t bytes = 0;
+  Digest digest;
+  std::vector<std::uint8_t> buffer(std::size_t{1} << 20);
   while (const auto count = std::fread(buffer.data(), 1, buffer.size(), file.get())) {
-    XXH3_64bits_update(hash.get(), buffer.data(), count);
-    bytes += count;
+    digest.add({buffer.data(), count});
   }
   if (std::ferror(file.get()) != 0) throw IoError("cannot read '" + path.string() + "' to its end");
-  return digest_text(XXH3_64bits_digest(hash.get()), bytes);
+  return digest.text();
 }
 
 /// Flushes a file or folder to disk. @throws IoError
@@ -244,11 +266,15 @@ fs::path write_checkpoint(const fs::path& folder, const StateSnapshot& state,
   // the run is started again (remove_unfinished).
   const TemporaryFolder temporary(folder / ("." + std::string(name.data()) + ".partial"));
   const auto state_path = temporary.path() / kStateName;
-  const auto bytes = hdf5::make_file_in_memory(
-      state_path.string(), [&](hid_t root) { write_state(root, state, origin); });
-  write_file_atomically(state_path, bytes);
+  const hdf5::MemoryFile file(
+      state_path.string(), [&](hid_t root) { write_state(root, state, origin); },
+      large_values_of(state));
+  const auto pieces = file.pieces();
+  write_file_atomically(state_path, pieces);
   // Of what was meant to be written, not of what a file system makes of it.
-  const auto digest = digest_text(XXH3_64bits(bytes.data(), bytes.size()), bytes.size());
+  Digest sum;
+  for (const auto piece : pieces) sum.add(piece);
+  const auto digest = sum.text();
   write_file_atomically(temporary.path() / kMarkerName,
                         {reinterpret_cast<const std::uint8_t*>(digest.data()), digest.size()});
   sync_to_disk(temporary.path());

@@ -9,6 +9,8 @@
 
 #include "data/hdf5_attributes.hpp"
 #include "data/hdf5_handle.hpp"
+#include "data/hdf5_memory_file.hpp"
+#include "trainer/tensor_bytes.hpp"
 
 namespace gondola {
 
@@ -71,14 +73,20 @@ std::vector<std::uint8_t> as_torch_file(const NamedTensors& tensors) {
 
 std::vector<std::uint8_t> as_hdf5(const NamedTensors& tensors,
                                   const std::map<std::string, std::string>& metadata) {
-  return hdf5::make_file_in_memory("export", [&](hid_t file) {
+  const auto write = [&](hid_t file) {
     for (const auto& [name, value] : metadata) hdf5::write_attribute(file, name.c_str(), value);
     for (const auto& [name, tensor] : tensors) {
       const auto type =
           tensor.scalar_type() == torch::kFloat64 ? H5T_NATIVE_DOUBLE : H5T_NATIVE_FLOAT;
       hdf5::write_raw_dataset(file, name, type, tensor.data_ptr(), tensor.sizes());
     }
-  });
+  };
+  std::vector<hdf5::Bytes> lasting;
+  for (const auto& [name, tensor] : tensors) lasting.push_back(bytes_of(tensor));
+  const hdf5::MemoryFile made("export", write, std::move(lasting));
+  std::vector<std::uint8_t> file;
+  for (const auto piece : made.pieces()) file.insert(file.end(), piece.begin(), piece.end());
+  return file;
 }
 
 }  // namespace gondola
