@@ -16,6 +16,8 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
+constexpr const char* kErrorWord = "error";
+
 fs::path file_of(const fs::path& run_folder, int rank) {
   return run_folder / "logs" / ("collectives-rank-" + std::to_string(rank) + ".json");
 }
@@ -25,7 +27,8 @@ struct Latest {
   int rank = 0;
   int size = 0;
   std::uint64_t sequence = 0;
-  bool left = false;
+  bool left = true;
+  RankEnd end = RankEnd::kTimeout;
   std::vector<int> silent;  ///< Ranks that did not answer this one.
   fs::file_time_type written;
   std::string words;  ///< "all_reduce_sum of 4096 bytes, step 7, phase inner"
@@ -48,6 +51,7 @@ Latest read_latest(const fs::path& path) {
     latest.rank = document.at("rank").get<int>();
     latest.size = document.at("size").get<int>();
     latest.silent = document.at("silent").get<std::vector<int>>();
+    latest.end = document.value("end", "") == kErrorWord ? RankEnd::kError : RankEnd::kTimeout;
     latest.written = fs::last_write_time(path);
     const auto& records = document.at("collectives");
     if (records.empty()) return latest;
@@ -82,10 +86,26 @@ std::vector<Latest> read_all(const fs::path& run_folder) {
   return ranks;
 }
 
+/// Whether the rank was in no collective when it failed.
+bool is_own_error(const Latest& latest) { return latest.end == RankEnd::kError && latest.left; }
+
+/// @param first of the ranks that wrote.
+std::string own_error_verdict(const std::vector<Latest>& ranks, const Latest& first) {
+  std::vector<int> failed;
+  for (const auto& latest : ranks) {
+    if (is_own_error(latest)) failed.push_back(latest.rank);
+  }
+  return name_ranks(failed) + " ended by an error that was no collective's" +
+         (first.words.empty()
+              ? ""
+              : ", after collective " + std::to_string(first.sequence) + " (" + first.words + ")") +
+         ": see the output of the job, and logs/rank-" + std::to_string(first.rank) + ".log";
+}
+
 }  // namespace
 
 void write_collectives(const fs::path& run_folder, int rank, int size, const CollectiveLog& log,
-                       const std::vector<int>& silent) noexcept {
+                       RankEnd end, const std::vector<int>& silent) noexcept {
   try {
     Json records = Json::array();
     for (const auto& record : log.records()) {
@@ -97,8 +117,11 @@ void write_collectives(const fs::path& run_folder, int rank, int size, const Col
                          {"entered", record.entered},
                          {"left", record.left > 0 ? Json(record.left) : Json(nullptr)}});
     }
-    const Json document = {
-        {"rank", rank}, {"size", size}, {"silent", silent}, {"collectives", std::move(records)}};
+    const Json document = {{"rank", rank},
+                           {"size", size},
+                           {"end", end == RankEnd::kError ? kErrorWord : "timeout"},
+                           {"silent", silent},
+                           {"collectives", std::move(records)}};
     const auto path = file_of(run_folder, rank);
     const auto whole = fs::path(path.string() + ".new");
     std::ofstream file(whole);
@@ -118,6 +141,7 @@ std::string collective_verdict(const fs::path& run_folder) {
   const auto first =
       std::min_element(ranks.begin(), ranks.end(),
                        [](const Latest& a, const Latest& b) { return a.written < b.written; });
+  if (is_own_error(*first)) return own_error_verdict(ranks, *first);
   const auto unanswered = first->silent;
   std::erase_if(ranks, [&](const Latest& latest) {
     return std::count(unanswered.begin(), unanswered.end(), latest.rank) > 0;
@@ -175,7 +199,8 @@ CollectivesOnError::CollectivesOnError(fs::path run_folder, int rank, int size,
     : run_folder_(std::move(run_folder)), rank_(rank), size_(size), log_(log) {}
 
 CollectivesOnError::~CollectivesOnError() {
-  if (std::uncaught_exceptions() > exceptions_) write_collectives(run_folder_, rank_, size_, log_);
+  if (std::uncaught_exceptions() > exceptions_)
+    write_collectives(run_folder_, rank_, size_, log_, RankEnd::kError);
 }
 
 }  // namespace gondola

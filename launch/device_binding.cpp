@@ -4,7 +4,6 @@
 #include <ATen/Parallel.h>
 #include <mpi.h>
 #include <torch/cuda.h>
-#include <unistd.h>
 
 #include <array>
 #include <map>
@@ -12,6 +11,7 @@
 
 #include "configs/errors.hpp"
 #include "launch/core_share.hpp"
+#include "launch/host_name.hpp"
 #include "trainer/parallel/mpi_check.hpp"
 #include "trainer/parallel/rank_names.hpp"
 #if GONDOLA_WITH_CUDA
@@ -87,12 +87,6 @@ PeerAccess access_between([[maybe_unused]] std::span<const GpuOfRank> gpus) {
   }
 #endif
   return access;
-}
-
-std::string host_name() {
-  std::array<char, 256> name{};
-  ::gethostname(name.data(), name.size() - 1);
-  return name.data();
 }
 
 /// Collective over the machine. Puts device, peers and warning into the binding.

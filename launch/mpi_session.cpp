@@ -57,6 +57,19 @@ MpiSession::MpiSession(int& argc, char**& argv) {
   int provided = MPI_THREAD_SINGLE;
   MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided);  // its own errors end the process
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+  try {
+    find_places();
+  } catch (const CommError& error) {  // peers may sit in these first collectives
+    print_sentence(error.what());
+    MPI_Abort(MPI_COMM_WORLD, static_cast<int>(ExitCode::kPeerLost));
+    std::_Exit(static_cast<int>(ExitCode::kPeerLost));
+  }
+}
+
+MpiSession::~MpiSession() { MPI_Finalize(); }
+
+/// Collective. Of this rank in the world and on its machine.
+void MpiSession::find_places() {
   mpi_check(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank");
   mpi_check(MPI_Comm_size(MPI_COMM_WORLD, &size_), "MPI_Comm_size");
   mpi_check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &node_),
@@ -65,8 +78,6 @@ MpiSession::MpiSession(int& argc, char**& argv) {
   mpi_check(MPI_Comm_size(node_, &local_size_), "MPI_Comm_size");
   mpi_check(MPI_Comm_dup(MPI_COMM_WORLD, &last_words_), "MPI_Comm_dup");
 }
-
-MpiSession::~MpiSession() { MPI_Finalize(); }
 
 int MpiSession::abort(ExitCode code, const std::string& sentence) {
   if (size_ == 1) {

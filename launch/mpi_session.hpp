@@ -38,6 +38,8 @@ class MpiSession {
   [[nodiscard]] int abort(ExitCode code, const std::string& sentence);
 
  private:
+  void find_places();
+
   int rank_ = 0;
   int size_ = 1;
   int local_rank_ = 0;

@@ -27,7 +27,7 @@ std::string decide_on_rank_zero(Communicator& control, const std::function<std::
       text = decide();
     } catch (const std::exception& error) {
       code = static_cast<std::int64_t>(exit_code_of(error));
-      text = error.what();
+      text = sentence_of(error);
     }
   }
   auto header = torch::tensor({code, static_cast<std::int64_t>(text.size())}, torch::kInt64);

@@ -1,22 +1,17 @@
 #include "launch/run_command.hpp"
 
-#include <unistd.h>
-
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <functional>
 #include <gondola_version.hpp>
-#include <iostream>
 #include <map>
 #include <span>
 #include <stdexcept>
 #include <string>
 
-#include "configs/errors.hpp"
 #include "launch/allocator.hpp"
 #include "launch/command_line.hpp"
 #include "launch/commands/commands.hpp"
+#include "launch/finish_output.hpp"
 #include "launch/singleton_check.hpp"
 
 namespace gondola {
@@ -53,18 +48,6 @@ const std::map<std::string, std::function<int(Arguments, MpiSession&)>>& command
   return commands;
 }
 
-/// Results that were not written must not end like success. @throws IoError
-void finish_output() {
-  errno = 0;
-  std::cout.flush();
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout) return;
-  // Where an earlier write failed, and its reason is gone: another fails likewise.
-  if (errno == 0) (void)!::write(STDOUT_FILENO, "\n", 1);
-  throw IoError(std::string("standard output cannot be written (") +
-                (errno != 0 ? std::strerror(errno) : "an earlier write failed") +
-                "): look at the disk or program that it goes to");
-}
-
 }  // namespace
 
 int run_command(int argc, const char* const* argv, MpiSession& mpi) {
@@ -79,7 +62,8 @@ int run_command(int argc, const char* const* argv, MpiSession& mpi) {
     refuse_singletons(mpi.size());
     keep_freed_memory();
     const int code = found->second(command.args, mpi);
-    if (command.name != "train") finish_output();  // whose results are in its run folder
+    // The results of training are in its run folder.
+    if (command.name != "train") finish_output();
     return code;
   }
   throw std::logic_error("the command " + command.name + " is in the table but has no function");

@@ -11,21 +11,20 @@
 #include <string>
 
 #include "configs/errors.hpp"
+#include "launch/host_name.hpp"
 
 namespace gondola {
 namespace {
 
 /// "process 1234 on node7 (Slurm job 99) since 2026-01-31 12:00:00"
 std::string owner() {
-  std::array<char, 256> host{};
-  ::gethostname(host.data(), host.size() - 1);
   const std::time_t now = std::time(nullptr);
   std::tm local{};
   localtime_r(&now, &local);
   std::array<char, 32> since{};
   std::strftime(since.data(), since.size(), "%Y-%m-%d %H:%M:%S", &local);
   const char* const job = std::getenv("SLURM_JOB_ID");
-  return "process " + std::to_string(::getpid()) + " on " + host.data() +
+  return "process " + std::to_string(::getpid()) + " on " + host_name() +
          (job != nullptr ? std::string(" (Slurm job ") + job + ")" : "") + " since " + since.data();
 }
 

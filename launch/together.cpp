@@ -20,7 +20,7 @@ void run_together(Communicator& control, const std::function<void()>& action) {
     action();
   } catch (const std::exception& error) {
     mine.code = static_cast<std::int64_t>(exit_code_of(error));
-    std::string(error.what()).copy(mine.sentence.data(), mine.sentence.size() - 1);
+    sentence_of(error).copy(mine.sentence.data(), mine.sentence.size() - 1);
   }
   const auto all = control.all_gather(
       torch::from_blob(&mine, {static_cast<std::int64_t>(sizeof mine)}, torch::kUInt8));  // [W, n]

@@ -90,7 +90,7 @@ void Watchdog::run(const std::stop_token& stop) {
       // Before anybody speaks and leaves: the launcher ends the rest then.
       if (!run_folder.empty()) {
         write_collectives(run_folder, options_.rank, options_.size, progress_.log(),
-                          silent_ranks(answers));
+                          RankEnd::kTimeout, silent_ranks(answers));
       }
       inquest = hold_inquest(answers, options_.rank, allowed + kSpeakerHasWaitedSeconds);
       speak_after =

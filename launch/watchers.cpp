@@ -41,7 +41,7 @@ Watchers::Watchers(const RunConfig& config, const RunInfo& info, const MpiSessio
   observers_.push_back(metrics_);
   if (mpi.rank() == 0) {
     observers_.push_back(std::make_shared<RunLog>(info.folder, start_step));
-    observers_.push_back(std::make_shared<ImageGrid>(info.folder));
+    observers_.push_back(std::make_shared<ImageGrid>(info.folder, start_step));
     observers_.push_back(std::make_shared<ProgressLine>(ProgressOptions{
         .style = progress_style_of(STDOUT_FILENO), .total_steps = info.planned_steps}));
     live_ = std::make_shared<LiveRun>(info);  // reads what the run log has kept

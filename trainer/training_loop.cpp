@@ -278,7 +278,7 @@ void TrainingLoop::evaluate_and_keep_best(std::int64_t number) {
     const AverageInUse average(run_.state);
     report = evaluate(run_.config, reconstructor_, held_out(),
                       run_.state.decoder.parameters().flat().options(),
-                      run_.config.evaluation.images, run_.control);
+                      run_.config.evaluation.images, run_.control, run_.progress);
   }
   report.step = number;
   report.epoch = epoch_before(feed_.cursor());
@@ -350,6 +350,7 @@ bool TrainingLoop::weights_are_worth_saving(CheckpointSaver::When when) {
   const auto ranks = broken.item<std::int64_t>();
   if (ranks == 0) return true;
   if (when == CheckpointSaver::When::kBehind) return false;
+  complete_last_checkpoint();
   const auto step = "at step " + std::to_string(run_.state.progress.step) + " the weights ";
   if (ranks < run_.control.size()) {
     throw CommError(step + "of " + std::to_string(ranks) +

@@ -13,12 +13,16 @@
 #include "launch/encoded_images.hpp"
 #include "launch/model_options.hpp"
 #include "launch/mpi_session.hpp"
+#include "launch/rank_zero.hpp"
+#include "launch/start_up_check.hpp"
 #include "launch/trained_model.hpp"
 #include "launch/watchdog.hpp"
 #include "monitoring/histogram_plot.hpp"
+#include "trainer/checkpoint/checkpoint_folder.hpp"
 #include "trainer/evaluation/evaluate.hpp"
 #include "trainer/latent/latent_gaussian.hpp"
 #include "trainer/parallel/mpi_communicator.hpp"
+#include "trainer/parallel/replica_check.hpp"
 
 namespace gondola {
 
@@ -41,15 +45,29 @@ std::string unit_of(const std::string& metric, const Objective& objective) {
 
 Split other_split(Split split) { return split == Split::kTest ? Split::kTrain : Split::kTest; }
 
+/// Collective. Ranks whose sums are added up must have the same task, model and images.
+void compare_what_is_evaluated(std::span<const std::string> args, TrainedModel& model,
+                               const ImageSource& source, Communicator& control) {
+  std::string order;
+  for (const auto& word : args) order += word + '\n';
+  const std::vector<torch::Tensor> weights = {model.decoder().parameters().flat(),
+                                              model.mean_image()};
+  const std::vector<NamedHash> things = {{.name = "program", .hash = hash_of_this_program()},
+                                         {.name = "command line", .hash = hash_of_text(order)},
+                                         {.name = "checkpoint", .hash = hash_of(weights)},
+                                         {.name = "dataset", .hash = source.fingerprint()}};
+  compare_over_ranks(control, things);
+}
+
 /// Collective. As many images of the split that was not asked for.
 EvalReport evaluate_other_split(TrainedModel& model, const ModelOptions& options,
-                                Communicator& control) {
+                                Communicator& control, CollectiveProgress& progress) {
   const auto split = other_split(options.split);
   const auto source = model.open_images(options.data, split);
   const auto targets = model.open_targets(*source, split);
   return evaluate(model.config(), model.reconstructor(),
                   {.source = *source, .targets = targets.get()}, model.options(), options.images,
-                  control);
+                  control, progress);
 }
 
 /// @param latents [N, k(, s, s)]. Values that do not vary are left at 0.
@@ -80,6 +98,8 @@ int run_eval(std::span<const std::string> args, MpiSession& mpi) {
   const auto values = parse_model_command("eval", args, table);
   if (!values) return static_cast<int>(ExitCode::kDone);
   const auto options = model_options(*values);
+  const bool latents_too = values->count("latents") > 0 || values->count("histogram") > 0;
+  if (latents_too) require_one_rank("eval --latents", mpi.size());
   const auto histogram =
       values->count("histogram") > 0 ? (*values)["histogram"].as<std::string>() : "";
   if (!histogram.empty() && std::filesystem::exists(histogram)) {
@@ -90,17 +110,20 @@ int run_eval(std::span<const std::string> args, MpiSession& mpi) {
   CollectiveProgress progress;
   const Watchdog watchdog(progress, {.rank = mpi.rank(), .size = mpi.size()});
   MpiCommunicator control(mpi.world(), progress);
-  TrainedModel model(options.run, binding.device, options.statistics, options.group_images);
+  // `best` of a run that goes on may move meanwhile.
+  const auto checkpoint =
+      decide_on_rank_zero(control, [&] { return checkpoint_named(options.run).string(); });
+  TrainedModel model(checkpoint, binding.device, options.statistics, options.group_images);
   const auto source = model.open_images(options.data, options.split);
   const auto targets = model.open_targets(*source, options.split);
+  compare_what_is_evaluated(args, model, *source, control);
   const auto report =
       evaluate(model.config(), model.reconstructor(), {.source = *source, .targets = targets.get()},
-               model.options(), options.images, control);
+               model.options(), options.images, control, progress);
   std::optional<EvalReport> other;
-  if (values->count("gap") > 0) other = evaluate_other_split(model, options, control);
+  if (values->count("gap") > 0) other = evaluate_other_split(model, options, control, progress);
   std::optional<LatentMoments> moments;
-  if (values->count("latents") > 0 || !histogram.empty()) {
-    require_one_rank("eval --latents", mpi.size());
+  if (latents_too) {
     const auto latents = encode_images(model, *source, options.images);
     moments = moments_of(latents);
     if (!histogram.empty()) draw_spread(latents, *moments, histogram);

@@ -18,10 +18,13 @@
 #include "launch/command_line.hpp"
 #include "launch/commands/commands.hpp"
 #include "launch/device_binding.hpp"
+#include "launch/finish_output.hpp"
+#include "launch/host_name.hpp"
 #include "launch/matmul_choice.hpp"
 #include "launch/mpi_session.hpp"
 #include "launch/node_cache.hpp"
 #include "launch/node_stage.hpp"
+#include "launch/rank_zero.hpp"
 #include "launch/run_folder.hpp"
 #include "launch/run_plan.hpp"
 #include "launch/start_up_check.hpp"
@@ -35,6 +38,7 @@
 #include "trainer/model.hpp"
 #include "trainer/parallel/make_communicator.hpp"
 #include "trainer/parallel/mpi_communicator.hpp"
+#include "trainer/parallel/replica_check.hpp"
 #include "trainer/passed_over.hpp"
 #include "trainer/training_loop.hpp"
 
@@ -173,17 +177,37 @@ void compare_images(const Sources& sources, Communicator& control) {
   compare_over_ranks(control, things);
 }
 
-/// Starts from the weights of another run. A run that goes on from a checkpoint of its own has
-/// them already.
-void read_initial_weights(const RunConfig& config, Trainee& trainee) {
+/// Collective. What ranks have read as the state to start from must be the same (C6): each read a
+/// file of the same name.
+void compare_start(Trainee& trainee, Communicator& control) {
+  const auto& progress = trainee.progress;
+  std::vector<torch::Tensor> state = {trainee.flat(), trainee.optimizer.first_moment(),
+                                      trainee.optimizer.second_moment(),
+                                      torch::tensor({progress.step, progress.cursor.epoch,
+                                                     progress.cursor.batch, progress.best_step})};
+  if (trainee.average.defined()) state.push_back(trainee.average);
+  for (const auto& average : trainee.model.parameters().running_averages()) {
+    state.push_back(average.mean);
+    state.push_back(average.variance);
+  }
+  const NamedHash start = {.name = "checkpoint", .hash = hash_of(state)};
+  compare_over_ranks(control, {&start, 1});
+}
+
+/// Collective. Starts from the weights of another run, which may go on training meanwhile. A run
+/// that goes on from a checkpoint of its own has them already.
+void read_initial_weights(const RunConfig& config, Trainee& trainee, Communicator& control) {
   if (config.checkpoint.init.empty()) return;
   const auto checkpoints = std::filesystem::path(config.run.folder) / "checkpoints";
   const bool goes_on = config.run.resume == "auto" ? !list_checkpoints(checkpoints).empty()
                                                    : !config.run.resume.empty();
   if (goes_on) return;
-  read_model(checkpoint_named(config.checkpoint.init), *trainee.model.decoder,
+  const auto checkpoint = decide_on_rank_zero(
+      control, [&] { return checkpoint_named(config.checkpoint.init).string(); });
+  read_model(checkpoint_named(checkpoint), *trainee.model.decoder,
              /*mean_image=*/nullptr, Weights::kLatest);
   if (trainee.average.defined()) trainee.average.copy_(trainee.flat());
+  compare_start(trainee, control);
 }
 
 /// Where the results are, for the person who started the run.
@@ -220,6 +244,7 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
       std::fputs(loaded.help ? command_help("train", options_help()).c_str()
                              : annotated_ini(loaded.config, loaded.origins).c_str(),
                  stdout);
+      finish_output();
     }
     return static_cast<int>(ExitCode::kDone);
   }
@@ -269,7 +294,10 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
     }
   }
   if (loaded.dry_run) {
-    if (mpi.rank() == 0) std::printf("dry run: nothing was trained or written\n");
+    if (mpi.rank() == 0) {
+      std::printf("dry run: nothing was trained or written\n");
+      finish_output();
+    }
     return static_cast<int>(ExitCode::kDone);
   }
   if (cache.kind == CacheKind::kHost) {
@@ -277,7 +305,7 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
       if (*images) *images = cache_on_node(std::move(*images), mpi, control, progress);
     }
   }
-  read_initial_weights(config, trainee);
+  read_initial_weights(config, trainee, control);
   if (!config.monitoring.token_file.empty()) {
     [[maybe_unused]] const auto token = read_token_file(config.monitoring.token_file);
   }
@@ -289,6 +317,7 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
   auto state = trainee.state();
   if (folder.resume_from) {
     read_checkpoint(*folder.resume_from, state);
+    compare_start(trainee, control);
     if (mpi.rank() == 0) {
       set_later_aside(folder.checkpoints(), trainee.progress.step);
       mark_best_again(folder.checkpoints(), trainee.progress.best_step);
@@ -328,7 +357,7 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
     if (mpi.rank() == 0) watchers.warn(warning);
   }
   if (!binding.warning.empty()) watchers.warn(binding.warning);
-  watchers.info("training with " + binding.description);
+  watchers.info("training with " + binding.description + " on " + host_name());
   TrainingLoop loop(
       {.config = config,
        .train = *sources.train,

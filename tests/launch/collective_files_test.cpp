@@ -29,14 +29,14 @@ class CollectiveFiles : public testing::Test {
   void TearDown() override { fs::remove_all(folder); }
 
   /// A rank that entered collectives 1..last and left all but perhaps the last.
-  void write(int rank, std::uint64_t last, bool left) const {
+  void write(int rank, std::uint64_t last, bool left, RankEnd end = RankEnd::kTimeout) const {
     CollectiveLog log;
     for (std::uint64_t i = 1; i <= last; ++i) {
       log.enter(i, i % 2 == 0 ? "barrier" : "all_reduce_sum", i % 2 == 0 ? 0 : 4096,
                 static_cast<std::int64_t>(i / 2), "inner");
       if (i < last || left) log.leave(i);
     }
-    write_collectives(folder, rank, 4, log);
+    write_collectives(folder, rank, 4, log, end);
   }
 
   fs::path folder;
@@ -78,9 +78,12 @@ TEST_F(CollectiveFiles, ranks_that_left_no_list_are_named) {
 TEST_F(CollectiveFiles, a_rank_that_did_not_answer_is_missing_though_it_wrote_in_the_end) {
   CollectiveLog log;
   log.enter(1, "barrier", 0, 0, "wait");
-  for (const int rank : {1, 2, 3}) write_collectives(folder, rank, 4, log, {0});
+  for (const int rank : {1, 2, 3}) {
+    write_collectives(folder, rank, 4, log, RankEnd::kTimeout, {0});
+  }
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  write_collectives(folder, 0, 4, log, {1, 2, 3});  // woken when the others are gone
+  write_collectives(folder, 0, 4, log, RankEnd::kTimeout,
+                    {1, 2, 3});  // woken when the others are gone
   EXPECT_EQ(collective_verdict(folder),
             "collective 1 (barrier, step 0, phase wait) was entered by ranks 1, 2, 3; rank 0 was "
             "missing and did not answer: stopped, killed, or on a machine that is gone");
@@ -89,6 +92,20 @@ TEST_F(CollectiveFiles, a_rank_that_did_not_answer_is_missing_though_it_wrote_in
 TEST_F(CollectiveFiles, where_all_came_nobody_is_blamed) {
   for (const int rank : {0, 1, 2, 3}) write(rank, 9, false);
   EXPECT_THAT(collective_verdict(folder), HasSubstr("none was missing"));
+}
+
+TEST_F(CollectiveFiles, an_error_of_a_rank_itself_is_no_lost_collective) {
+  write(2, 800, /*left=*/true, RankEnd::kError);
+  EXPECT_EQ(collective_verdict(folder),
+            "rank 2 ended by an error that was no collective's, after collective 800 (barrier, "
+            "step 400, phase inner): see the output of the job, and logs/rank-2.log");
+  for (const int rank : {0, 1, 3}) write(rank, 800, true, RankEnd::kError);
+  EXPECT_THAT(collective_verdict(folder), HasSubstr("ranks 0, 1, 2, 3 ended by an error that was"));
+}
+
+TEST_F(CollectiveFiles, an_error_within_a_collective_names_who_was_missing) {
+  for (const int rank : {0, 1, 3}) write(rank, 801, /*left=*/false, RankEnd::kError);
+  EXPECT_THAT(collective_verdict(folder), HasSubstr("rank 2 was missing and did not answer"));
 }
 
 TEST_F(CollectiveFiles, the_latest_256_are_kept) {

@@ -45,6 +45,16 @@ class WorldTest(TrainingTest):
                     ["-wdir", str(self.folder / "two"), *command],
                     "dataset of rank 3", "give every rank the same dataset")
 
+    def test_a_rank_with_another_checkpoint_is_named(self):
+        """Under the same name, as on disks of their own."""
+        for seed, name in enumerate(("one", "two")):
+            (self.folder / name).mkdir()
+            self.train(1, OPTIONS, {"run.seed": seed}, run=f"{name}/first")
+        command = self.command({"checkpoint.init": "first/checkpoints/step-00000004"})
+        self.refuse(["-wdir", str(self.folder / "one"), *command],
+                    ["-wdir", str(self.folder / "two"), *command],
+                    "checkpoint of rank 3", "give every rank the same checkpoint")
+
     def test_tasks_of_slurm_that_are_worlds_of_one_are_refused_and_one_of_them_speaks(self):
         for command in ("train", "eval", "encode", "reconstruct", "bench"):
             for task in ("0", "1"):

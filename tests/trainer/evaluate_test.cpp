@@ -5,6 +5,7 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <numeric>
 #include <vector>
@@ -65,8 +66,8 @@ class EvaluateTest : public testing::Test {
     const auto total = images == 0 ? kImages : std::min(images, kImages);
     const auto reference = expected(with, total, config.evaluation.group_images);
     for (auto* communicator : {&all, &self}) {
-      const auto report =
-          evaluate(config, with, {.source = *source}, torch::kFloat64, images, *communicator);
+      const auto report = evaluate(config, with, {.source = *source}, torch::kFloat64, images,
+                                   *communicator, progress);
       EXPECT_EQ(report.images, total);
       EXPECT_EQ(report.encoding, with.description());
       ASSERT_EQ(report.metrics.size(), reference.size());
@@ -102,7 +103,8 @@ TEST_F(EvaluateTest, groups_of_batch_statistics_are_cut_by_id_and_not_by_rank) {
   const auto of_hundreds = config_of(DecoderKind::kConv, EvaluationStatistics::kBatch, 100);
   const auto of_tens = config_of(DecoderKind::kConv, EvaluationStatistics::kBatch, 10);
   const auto loss = [&](const RunConfig& config) {
-    return evaluate(config, reconstructor(config), {.source = *source}, torch::kFloat64, 0, all)
+    return evaluate(config, reconstructor(config), {.source = *source}, torch::kFloat64, 0, all,
+                    progress)
         .metrics.at("loss");
   };
   EXPECT_GT(std::abs(loss(of_hundreds) / loss(of_tens) - 1), 1e-6) << "the group should matter";
@@ -117,14 +119,43 @@ TEST_F(EvaluateTest, fewer_images_or_groups_than_ranks_leave_ranks_without_work)
   }
 }
 
+/// Keeps what the others were allowed to wait when their sums were added up.
+class AllowanceWitness final : public Communicator {
+ public:
+  explicit AllowanceWitness(const CollectiveProgress& progress) : progress_(progress) {}
+  [[nodiscard]] int rank() const override { return 0; }
+  [[nodiscard]] int size() const override { return 1; }
+  void all_reduce_sum(torch::Tensor&) override { allowed = progress_.extra_seconds(); }
+  void broadcast(torch::Tensor&, int) override {}
+  [[nodiscard]] torch::Tensor all_gather(const torch::Tensor& tensor) override { return tensor; }
+  void barrier() override {}
+
+  double allowed = 0;
+
+ private:
+  const CollectiveProgress& progress_;
+};
+
+TEST_F(EvaluateTest, ranks_may_wait_for_another_group_of_the_others) {
+  const auto config = config_of(DecoderKind::kSiren, EvaluationStatistics::kIndependent, 100);
+  const auto with = reconstructor(config);
+  AllowanceWitness witness(progress);
+  const auto start = std::chrono::steady_clock::now();
+  (void)evaluate(config, with, {.source = *source}, torch::kFloat64, 200, witness, progress);
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  EXPECT_GT(witness.allowed, 0.0);
+  EXPECT_LT(witness.allowed, 2 * taken.count());  // two groups were this rank's own
+  EXPECT_EQ(progress.extra_seconds(), 0.0);
+}
+
 TEST_F(EvaluateTest, independent_metrics_do_not_depend_on_the_group) {
   for (const auto kind : {DecoderKind::kSiren, DecoderKind::kConv}) {
     const auto config = config_of(kind, EvaluationStatistics::kIndependent, 100);
     const auto singly = config_of(kind, EvaluationStatistics::kIndependent, 1);
-    const auto a =
-        evaluate(config, reconstructor(config), {.source = *source}, torch::kFloat64, 30, all);
-    const auto b =
-        evaluate(singly, reconstructor(singly), {.source = *source}, torch::kFloat64, 30, all);
+    const auto a = evaluate(config, reconstructor(config), {.source = *source}, torch::kFloat64, 30,
+                            all, progress);
+    const auto b = evaluate(singly, reconstructor(singly), {.source = *source}, torch::kFloat64, 30,
+                            all, progress);
     EXPECT_NEAR(a.metrics.at("loss") / b.metrics.at("loss"), 1, 1e-12);
   }
 }

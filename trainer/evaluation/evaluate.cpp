@@ -1,6 +1,7 @@
 #include "trainer/evaluation/evaluate.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <numeric>
 #include <string>
@@ -69,7 +70,7 @@ torch::Tensor read_labels(const ImageSource& source, std::int64_t first, std::in
 
 EvalReport evaluate(const RunConfig& config, const Reconstructor& reconstructor,
                     const EvaluationImages& on, const torch::TensorOptions& options,
-                    std::int64_t images, Communicator& control) {
+                    std::int64_t images, Communicator& control, CollectiveProgress& progress) {
   const auto& source = on.source;
   const auto total = images == 0 ? source.images() : std::min(images, source.images());
   const auto group = config.evaluation.group_images;
@@ -103,17 +104,24 @@ EvalReport evaluate(const RunConfig& config, const Reconstructor& reconstructor,
       whole = whole + sum;
     }
   };
+  const auto start = std::chrono::steady_clock::now();
+  auto images_here = std::min(last_group * group, total) - first_group * group;
   if (first_group == last_group) {
-    add(0, 1);
+    add(0, images_here = 1);
     for (auto& [name, sum] : sums) sum = torch::zeros_like(sum);
   }
   for (auto g = first_group; g < last_group; ++g)
     add(g * group, std::min(group, total - g * group));
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  const auto seconds_of_a_group =
+      taken.count() * static_cast<double>(group) / static_cast<double>(images_here);
 
   std::vector<torch::Tensor> in_order;
   for (const auto& [name, sum] : sums) in_order.push_back(sum);
   auto all = torch::stack(in_order);
+  progress.allow_extra_seconds(2 * seconds_of_a_group);  // a slower machine may have it
   control.all_reduce_sum(all);
+  progress.allow_extra_seconds(0);
 
   EvalReport report;
   report.images = total;

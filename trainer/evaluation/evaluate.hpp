@@ -6,6 +6,7 @@
 
 #include "data/image_source.hpp"
 #include "trainer/evaluation/reconstructor.hpp"
+#include "trainer/parallel/collective_progress.hpp"
 #include "trainer/parallel/communicator.hpp"
 #include "trainer/step_report.hpp"
 
@@ -21,11 +22,13 @@ struct EvaluationImages {
 /// evaluation.group_images; a group is one rank's, so the result does not depend on the number of
 /// ranks. Metrics are means over the images: those of the family (Objective::measure, "loss" among
 /// them), "psnr", "ssim". The same on all ranks.
-/// @param control a communicator for CPU tensors. @throws DataError for a family that learns
-/// classes where there are no labels
+/// @param control a communicator for CPU tensors. @param progress its own, told that other ranks
+/// may be at a group more than this one, however long a group takes. @throws DataError for a family
+/// that learns classes where there are no labels
 [[nodiscard]] EvalReport evaluate(const RunConfig& config, const Reconstructor& reconstructor,
                                   const EvaluationImages& on, const torch::TensorOptions& options,
-                                  std::int64_t images, Communicator& control);
+                                  std::int64_t images, Communicator& control,
+                                  CollectiveProgress& progress);
 
 /// Whether a family learns from labels.
 [[nodiscard]] bool learns_classes(Family family);

@@ -14,15 +14,6 @@
 namespace gondola {
 namespace {
 
-std::uint64_t hash_of(std::span<const torch::Tensor> state) {
-  XXH64_hash_t hash = 0;
-  for (const auto& tensor : state) {
-    const auto host = tensor.detach().cpu();  // host sync: the check runs every so many steps
-    hash = XXH3_64bits_withSeed(host.const_data_ptr(), host.nbytes(), hash);
-  }
-  return hash;
-}
-
 /// Collective. One value of each rank, in rank order.
 template <typename Value>
 std::vector<Value> gather(Communicator& communicator, Value value, const torch::Device& device) {
@@ -49,6 +40,15 @@ double relative_difference(const torch::Tensor& a, const torch::Tensor& b) {
 }
 
 }  // namespace
+
+std::uint64_t hash_of(std::span<const torch::Tensor> tensors) {
+  XXH64_hash_t hash = 0;
+  for (const auto& tensor : tensors) {
+    const auto host = tensor.detach().cpu();  // host sync: at the start, and every so many steps
+    hash = XXH3_64bits_withSeed(host.const_data_ptr(), host.nbytes(), hash);
+  }
+  return hash;
+}
 
 std::string ReplicaVerdict::warning() const {
   if (!mended()) return {};

@@ -24,6 +24,9 @@ struct ReplicaVerdict {
   [[nodiscard]] std::string warning() const;
 };
 
+/// xxh3 of the bits of contiguous tensors, one after another. Waits for their device.
+[[nodiscard]] std::uint64_t hash_of(std::span<const torch::Tensor> tensors);
+
 /// Collective. Compares the state that every rank must hold alike (flat weights, optimiser moments,
 /// averages) by xxh3 hash over the ranks. Where bits differ by a relative drift below
 /// kMendableDrift in every tensor, the state that more than half of the ranks have, or else rank
