@@ -18,7 +18,7 @@ namespace {
 constexpr const char* kPartial = ".partial-";
 
 const char* cure_of(int error) {
-  if (error == ENOSPC) return "; free some space or write elsewhere";
+  if (is_full(error)) return "; free some space or write elsewhere";
   return error == EIO ? "; look at the disk or network it lies on" : "";
 }
 
@@ -35,18 +35,20 @@ int rename_to_new(const std::filesystem::path& from, const std::filesystem::path
   return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
 }
 
-/// Flushes a file or folder; folders of some network file systems know no fsync, which is no fault.
-void flush(const std::filesystem::path& path, int open_flags) {
-  const FileDescriptor file(::open(path.c_str(), open_flags | O_CLOEXEC));
+}  // namespace
+
+bool is_full(int error) noexcept { return error == ENOSPC || error == EDQUOT; }
+
+void flush_to_disk(const std::filesystem::path& path) {
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) {
     fail("open", path, errno);
   }
+  // Folders of some network file systems know no fsync, which is no fault.
   if (::fsync(file.get()) != 0 && errno != EINVAL && errno != ENOTSUP) {
     fail("flush", path, errno);
   }
 }
-
-}  // namespace
 
 AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
   temporary_ = path_;
@@ -74,7 +76,7 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::commit(Existing existing) {
-  flush(temporary_, O_RDONLY);
+  flush_to_disk(temporary_);
   if (existing == Existing::kReplace) {
     if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
       fail("rename the finished file to", path_, errno);
@@ -88,7 +90,7 @@ void AtomicFile::commit(Existing existing) {
   }
   committed_ = true;
   const auto folder = path_.parent_path();
-  flush(folder.empty() ? std::filesystem::path(".") : folder, O_RDONLY | O_DIRECTORY);
+  flush_to_disk(folder.empty() ? std::filesystem::path(".") : folder);
 }
 
 void remove_abandoned(const std::filesystem::path& path) {
@@ -129,8 +131,9 @@ void read_fully(int file, const std::string& path, std::int64_t offset,
       continue;
     }
     if (count < 0) {
+      const int error = errno;
       throw IoError("cannot read " + path + " at byte " + std::to_string(offset) + ": " +
-                    std::strerror(errno));
+                    std::strerror(error) + cure_of(error));
     }
     if (count == 0) {
       throw DataError(cut_file_text(path, offset));

@@ -36,6 +36,12 @@ class AtomicFile {
   bool committed_ = false;
 };
 
+/// Flushes a file or folder to disk. @throws IoError
+void flush_to_disk(const std::filesystem::path& path);
+
+/// Whether errno says that the disk, or a user's share of it, is full.
+[[nodiscard]] bool is_full(int error) noexcept;
+
 /// Removes what killed processes left of AtomicFiles of this path.
 void remove_abandoned(const std::filesystem::path& path);
 

@@ -177,7 +177,7 @@ void DatasetWriter::reserve_space() {
   const off_t length = ::lseek(descriptor_.get(), 0, SEEK_END);
   // Not every file system can reserve; there a full disk is met by the write itself.
   if (length > 0 && ::fallocate(descriptor_.get(), 0, 0, length + kRoomForSmallPartsBytes) != 0 &&
-      errno == ENOSPC) {
+      is_full(errno)) {
     throw IoError("cannot write " + path_ + ": it needs " + std::to_string(length) +
                   " bytes and the disk has not as many left; free some space or write elsewhere");
   }

@@ -35,7 +35,9 @@ struct ::stat stat_of(const std::string& path) {
   struct ::stat status {};
   if (::stat(path.c_str(), &status) != 0) {
     const std::string sentence = "cannot open " + path + ": " + std::strerror(errno);
-    if (errno == ENOENT || errno == ENOTDIR) throw MissingInputError(sentence);
+    if (errno == ENOENT || errno == ENOTDIR) {
+      throw MissingInputError(sentence + "; check the path");
+    }
     throw IoError(sentence);
   }
   return status;

@@ -128,7 +128,9 @@ T only_value(hid_t object, const std::string& name, const std::vector<T>& values
 
 bool has_attribute(hid_t object, const std::string& name) {
   silence_errors();
-  return H5Aexists(object, name.c_str()) > 0;
+  const htri_t there = H5Aexists(object, name.c_str());
+  if (there < 0) fail_to_read(object, "attribute " + name, "cannot be looked for");
+  return there > 0;
 }
 
 void write_attribute(hid_t object, const std::string& name, const std::string& value) {

@@ -9,6 +9,7 @@
 
 namespace gondola::hdf5 {
 
+/// @throws DataError where damage hides it
 [[nodiscard]] bool has_attribute(hid_t object, const std::string& name);
 
 /// Writes an attribute, replacing one of the same name. Text is UTF-8 of fixed length, filled up

@@ -101,7 +101,7 @@ bool is_staged(const std::filesystem::path& copy, const struct ::stat& original)
 /// Space for a copy, taken now where the file system can.
 void reserve(const FileDescriptor& file, const std::string& original,
              const std::filesystem::path& copy, std::int64_t bytes) {
-  if (bytes > 0 && ::fallocate(file.get(), 0, 0, bytes) != 0 && errno == ENOSPC) {
+  if (bytes > 0 && ::fallocate(file.get(), 0, 0, bytes) != 0 && is_full(errno)) {
     refuse_full_disk(original, copy, bytes);
   }
 }

@@ -266,6 +266,22 @@ TEST_F(DatasetFiles, metadata_carries_checksums) {
   EXPECT_EQ(read_bytes(make_dataset("a.h5", 3)).at(kSuperblockVersion), 2);
 }
 
+TEST_F(DatasetFiles, damage_where_attributes_lie_does_not_make_a_file_foreign) {
+  const std::string path = make_dataset("a.h5", 3, 2);
+  const std::string whole = read_bytes(path);
+  // Heap and index of the root's attributes, which are more than HDF5 keeps in its header.
+  for (const char* signature : {"FRHP", "FHDB", "BTHD", "BTLF"}) {
+    const auto place = whole.find(signature);
+    ASSERT_NE(place, std::string::npos) << signature;
+    std::string damaged = whole;
+    damaged[place + 9] = static_cast<char>(damaged[place + 9] ^ 1);
+    write_bytes("damaged.h5", damaged);
+    EXPECT_THAT(complaint<DataError>([&] { (void)DatasetFile(in_folder("damaged.h5")); }),
+                HasSubstr("damaged.h5"))
+        << signature;
+  }
+}
+
 TEST_F(DatasetFiles, a_damaged_file_never_crashes_the_reader) {
   const std::string whole = read_bytes(make_dataset("a.h5", 3, 2));
   std::uint64_t random = 1;

@@ -213,7 +213,7 @@ Checks Case::run(bool latent_constant) {
   const auto batch = make_batch();
   if (family_ == Family::kGlo) {
     const auto z0 = golden("z0");
-    model_.objective->restore_state([&](const std::string& name) {
+    model_.objective->restore_state([&](const std::string& name, at::IntArrayRef) {
       if (name == "rows") return z0;
       return name == "updates" ? torch::zeros({batch_}, torch::kFloat64) : torch::zeros_like(z0);
     });

@@ -209,6 +209,28 @@ TEST_F(CheckpointTest, another_models_checkpoint_is_refused_by_the_parameter_tha
   EXPECT_THAT(complaint(config, without_batch_norm), HasSubstr("dec.bn0"));
 }
 
+TEST_F(CheckpointTest, latents_of_other_images_are_refused_by_their_number) {
+  config.model.family = Family::kGlo;
+  Trained one(config, 5, 20);
+  const auto path =
+      write_checkpoint(folder, view_of(one.state(), one.model.objective->gather_state()), {});
+  for (const std::int64_t images : {20, 19, 21}) {
+    Trained other(config, 6, images);
+    auto state = other.state();
+    if (images == 20) {
+      EXPECT_NO_THROW(read_checkpoint(path, state));
+      continue;
+    }
+    try {
+      read_checkpoint(path, state);
+      FAIL() << "accepted for " << images;
+    } catch (const CheckpointError& error) {
+      EXPECT_THAT(error.what(), HasSubstr("rows has shape [20, "));
+      EXPECT_THAT(error.what(), HasSubstr("not [" + std::to_string(images) + ", "));
+    }
+  }
+}
+
 TEST_F(CheckpointTest, float32_weights_start_a_float64_model) {
   Trained saved(config, 5);
   const auto path = write_checkpoint(folder, view_of(saved.state(), {}), {});
@@ -232,6 +254,7 @@ TEST_F(CheckpointTest, the_newest_complete_one_is_found_past_damaged_ones_with_a
   fs::create_directories(folder / ".step-00000030.partial");
   fs::create_directories(folder / "step-");
   fs::create_directories(folder / "step-12x");
+  fs::create_directories(folder / "step-99999999999999999999");  // no number of steps
   EXPECT_EQ(names(),
             (std::vector<std::string>{"step-1000000000", "step-00000020", "step-00000003"}));
   EXPECT_EQ(newest_complete(folder).path, newest);

@@ -15,8 +15,10 @@ namespace gondola {
 
 /// Everything that a checkpoint keeps, with values drawn from a seed.
 struct Trained {
-  Trained(const RunConfig& config, std::uint64_t seed)
-      : model(make_model(config, {.shape = {.channels = 1, .height = 16, .width = 16}})),
+  /// @param images of the training set: only `glo` keeps something of each.
+  Trained(const RunConfig& config, std::uint64_t seed, std::int64_t images = 0)
+      : model(make_model(config, {.shape = {.channels = 1, .height = 16, .width = 16},
+                                  .training_images = images})),
         decoder(model.decoder.get()),
         optimizer(config.optimizer, model.parameters().flat().numel(),
                   model.parameters().flat().options()) {

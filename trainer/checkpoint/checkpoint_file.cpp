@@ -1,9 +1,5 @@
 #include "trainer/checkpoint/checkpoint_file.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-#include <xxhash.h>
-
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -15,6 +11,7 @@
 
 #include "configs/errors.hpp"
 #include "data/atomic_file.hpp"
+#include "data/checksum.hpp"
 #include "data/hdf5_attributes.hpp"
 #include "data/hdf5_handle.hpp"
 #include "data/hdf5_memory_file.hpp"
@@ -51,12 +48,17 @@ void write_tensor(hid_t group, const std::string& name, const torch::Tensor& ten
                         "; resume with the config that wrote it");
 }
 
-/// A stored tensor of floating-point numbers, on the host.
-torch::Tensor read_whole_tensor(hid_t group, const std::string& name, const fs::path& path) {
+/// A stored tensor of floating-point numbers, on the host, which must have this shape.
+torch::Tensor read_whole_tensor(hid_t group, const std::string& name, at::IntArrayRef shape,
+                                const fs::path& path) {
   if (!hdf5::has_link(group, name)) refuse_other_model(path, "it has no " + name);
   const auto dataset = hdf5::open_dataset(group, name);
   const auto info = hdf5::describe_dataset(dataset.get(), name);
   if (info.type_class != H5T_FLOAT) refuse_other_model(path, name + " holds no numbers");
+  if (at::IntArrayRef(info.shape) != shape) {
+    refuse_other_model(path, name + " has shape " + c10::str(at::IntArrayRef(info.shape)) +
+                                 ", not " + c10::str(shape));
+  }
   const auto stored = info.type_bytes == sizeof(double) ? torch::kFloat64 : torch::kFloat32;
   auto host = torch::empty(info.shape, stored);
   hdf5::read_raw_dataset(dataset.get(), name, hdf5_type(host), host.data_ptr(), host.numel());
@@ -66,11 +68,7 @@ torch::Tensor read_whole_tensor(hid_t group, const std::string& name, const fs::
 /// Reads into `tensor`, which must have the stored shape; a float32 file may fill a float64 tensor
 /// and the other way round.
 void read_tensor(hid_t group, const std::string& name, torch::Tensor tensor, const fs::path& path) {
-  const auto host = read_whole_tensor(group, name, path);
-  if (host.sizes() != tensor.sizes()) {
-    refuse_other_model(
-        path, name + " has shape " + c10::str(host.sizes()) + ", not " + c10::str(tensor.sizes()));
-  }
+  const auto host = read_whole_tensor(group, name, tensor.sizes(), path);
   const at::NoGradGuard no_grad;
   tensor.copy_(host);
 }
@@ -145,24 +143,16 @@ std::vector<hdf5::Bytes> large_values_of(const StateSnapshot& state) {
 /// xxh3 and length of what is added, as COMPLETE holds them.
 class Digest {
  public:
-  Digest() { XXH3_64bits_reset(state_.get()); }
-
   void add(hdf5::Bytes bytes) {
-    XXH3_64bits_update(state_.get(), bytes.data(), bytes.size());
+    hash_.update(bytes.data(), bytes.size());
     bytes_ += bytes.size();
   }
-
   [[nodiscard]] std::string text() const {
-    std::array<char, 64> text{};
-    std::snprintf(text.data(), text.size(), "%016llx %llu\n",
-                  static_cast<unsigned long long>(XXH3_64bits_digest(state_.get())),
-                  static_cast<unsigned long long>(bytes_));
-    return text.data();
+    return hash_.hex() + " " + std::to_string(bytes_) + "\n";
   }
 
  private:
-  std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state_{XXH3_createState(),
-                                                                         XXH3_freeState};
+  Xxh3 hash_;
   std::uint64_t bytes_ = 0;
 };
 
@@ -180,18 +170,7 @@ std::string digest_of(const fs::path& path) {
   return digest.text();
 }
 
-/// Flushes a file or folder to disk. @throws IoError
-void sync_to_disk(const fs::path& path) {
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  // Folders of some network file systems know no fsync, which is no fault.
-  const bool failed = file < 0 || (::fsync(file) != 0 && errno != EINVAL && errno != ENOTSUP);
-  const int error = errno;
-  if (file >= 0) ::close(file);
-  if (failed)
-    throw IoError("cannot flush '" + path.string() + "' to disk: " + std::strerror(error));
-}
-
-/// Removes a folder unless it was kept.
+/// Removes its folder in the end, where that has not been renamed.
 class TemporaryFolder {
  public:
   explicit TemporaryFolder(fs::path path) : path_(std::move(path)) {
@@ -277,12 +256,12 @@ fs::path write_checkpoint(const fs::path& folder, const StateSnapshot& state,
   const auto digest = sum.text();
   write_file_atomically(temporary.path() / kMarkerName,
                         {reinterpret_cast<const std::uint8_t*>(digest.data()), digest.size()});
-  sync_to_disk(temporary.path());
+  flush_to_disk(temporary.path());
   std::error_code error;
   fs::remove_all(final_path, error);  // a damaged one of the same step
   fs::rename(temporary.path(), final_path, error);
   if (error) throw IoError("cannot rename to '" + final_path.string() + "': " + error.message());
-  sync_to_disk(folder);
+  flush_to_disk(folder);
   return final_path;
 }
 
@@ -341,10 +320,10 @@ void read_checkpoint(const fs::path& path, TrainingState& state) {
     state.optimizer.updates().fill_(hdf5::read_f64_attribute(optimizer.get(), "updates"));
     if (state.average.defined()) read_flat(file, "ema", parameters, state.average, path);
 
-    state.objective.restore_state([&](const std::string& name) {
+    state.objective.restore_state([&](const std::string& name, at::IntArrayRef shape) {
       if (!hdf5::has_link(file, kFamilyGroup)) refuse_other_model(path, "it has no " + name);
       const auto group = hdf5::open_group(file, kFamilyGroup);
-      return read_whole_tensor(group.get(), name, path);
+      return read_whole_tensor(group.get(), name, shape, path);
     });
 
     state.progress = progress_of(file, path);

@@ -15,7 +15,9 @@ namespace fs = std::filesystem;
 
 bool is_checkpoint_name(std::string_view name) {
   constexpr std::string_view kPrefix = "step-";
+  constexpr std::size_t kMostDigits = 18;  // of a number of 63 bits
   return name.starts_with(kPrefix) && name.size() > kPrefix.size() &&
+         name.size() <= kPrefix.size() + kMostDigits &&
          std::all_of(name.begin() + kPrefix.size(), name.end(),
                      [](unsigned char c) { return std::isdigit(c) != 0; });
 }

@@ -25,7 +25,8 @@ std::vector<std::uint8_t> as_safetensors(const NamedTensors& tensors,
                     {"data_offsets", {bytes, bytes + tensor.nbytes()}}};
     bytes += tensor.nbytes();
   }
-  auto text = header.dump();
+  // Paths may hold any bytes, JSON may not.
+  auto text = header.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   text.resize((text.size() + 7) / 8 * 8, ' ');  // so that the tensors are aligned
   const std::uint64_t length = text.size();
   std::vector<std::uint8_t> file(sizeof(length) + text.size() + bytes);

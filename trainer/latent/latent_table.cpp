@@ -122,10 +122,13 @@ std::map<std::string, torch::Tensor> LatentTable::gather() const {
   return state;
 }
 
-void LatentTable::restore(const std::function<torch::Tensor(const std::string& name)>& read) {
+void LatentTable::restore(
+    const std::function<torch::Tensor(const std::string& name, at::IntArrayRef shape)>& read) {
   const at::NoGradGuard no_grad;
   const auto put = [&](torch::Tensor& shard, const std::string& name) {
-    shard.copy_(read(name).narrow(0, first_, shard.size(0)));
+    auto whole = shard.sizes().vec();
+    whole[0] = images_;
+    shard.copy_(read(name, whole).narrow(0, first_, shard.size(0)));
   };
   put(rows_, "rows");
   put(first_moment_, "first_moment");

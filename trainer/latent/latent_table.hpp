@@ -38,8 +38,9 @@ class LatentTable {
   /// Collective. The whole table by name ("rows", "first_moment", "second_moment", "updates"), on
   /// rank 0 only; empty elsewhere.
   [[nodiscard]] std::map<std::string, torch::Tensor> gather() const;
-  /// @param read the whole tensor of that name.
-  void restore(const std::function<torch::Tensor(const std::string& name)>& read);
+  /// @param read the whole tensor of that name and shape.
+  void restore(
+      const std::function<torch::Tensor(const std::string& name, at::IntArrayRef shape)>& read);
 
  private:
   /// Of the given ids, those of this rank: where they stand in the list, and which rows they are.

@@ -46,7 +46,7 @@ class LatentOptimisation final : public Objective {
 
   void update(const torch::Tensor& skip) override;
   [[nodiscard]] std::map<std::string, torch::Tensor> gather_state() override;
-  void restore_state(const std::function<torch::Tensor(const std::string& name)>& read) override {
+  void restore_state(const ReadState& read) override {
     if (table_) table_->restore(read);
   }
 

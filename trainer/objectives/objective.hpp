@@ -104,9 +104,11 @@ class Objective {
   virtual void update(const torch::Tensor& /*skip*/) {}
   /// Collective. What update() changes, whole, on rank 0: kept in checkpoints by name.
   [[nodiscard]] virtual std::map<std::string, torch::Tensor> gather_state() { return {}; }
-  /// Puts it back, on each rank. `read` gives a tensor of that shape and name.
-  virtual void restore_state(
-      const std::function<torch::Tensor(const std::string& name)>& /*read*/) {}
+  /// Gives what was kept under a name, on the host. @throws CheckpointError where it has another
+  /// shape
+  using ReadState = std::function<torch::Tensor(const std::string& name, at::IntArrayRef shape)>;
+  /// Puts it back, on each rank.
+  virtual void restore_state(const ReadState& /*read*/) {}
 };
 
 }  // namespace gondola
