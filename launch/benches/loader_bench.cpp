@@ -215,7 +215,7 @@ void bench_loader(const RunConfig& config, std::optional<Shuffle> shuffle,
     bench(file.path(), trained);
   };
   bench_noise(60000, {.channels = 1, .height = 28, .width = 28}, siren);
-  bench_noise(20000, {.channels = 3, .height = 64, .width = 64}, conv);
+  bench_noise(60000, {.channels = 3, .height = 64, .width = 64}, conv);
 }
 
 }  // namespace gondola

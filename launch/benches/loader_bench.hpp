@@ -9,7 +9,7 @@
 namespace gondola {
 
 /// Measures the loader of this program: batches of trainer.batch_size images as float32, of the
-/// dataset of `config`, or, where it names none, of files of 60,000 images 1x28x28 and 20,000
+/// dataset of `config`, or, where it names none, of files of 60,000 images 1x28x28 and 60,000
 /// images 3x64x64 made for it, which are gone afterwards.
 ///
 /// Against two controls, alternated with it in one process: the same images in the same order by

@@ -151,7 +151,7 @@ constexpr Bench kBenches[] = {
      true},
     {"loader", R"(
           one JSON object a line and case (shuffle, cache, threads) for 60,000 images 1x28x28 and
-          20,000 images 3x64x64 that it makes, or for the dataset of --data.path: images/s,
+          60,000 images 3x64x64 that it makes, or for the dataset of --data.path: images/s,
           bytes/s, and how many times faster than plain pread (ratio_to_pread) and than the better
           of that and a mapped file (ratio_to_control)
 )",

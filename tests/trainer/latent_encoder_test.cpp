@@ -7,17 +7,14 @@
 #include <vector>
 
 #include "tests/support/relative_error.hpp"
+#include "tests/trainer/encoding.hpp"
 #include "tests/trainer/small_model.hpp"
-#include "trainer/latent/random_origin.hpp"
 #include "trainer/objectives/squared_error.hpp"
 #include "trainer/optimizer/flat_adam.hpp"
 
 namespace gondola {
 namespace {
 
-using Graph = LatentEncoder::Graph;
-
-constexpr Pass kGroupPass = {.normalisation = Normalisation::kGroup};
 constexpr std::int64_t kImages = 5;
 
 /// F(z) = W z + b: its encoding has a closed form.
@@ -61,18 +58,6 @@ std::unique_ptr<Decoder> decoder_of(const RunConfig& config) {
   auto decoder = make_decoder(config, shape, torch::kCPU, nullptr);
   move_parameters(*decoder, 0.1, 9);
   return decoder;
-}
-
-EncoderInput input_of(const torch::Tensor& images) {
-  return {.images = images,
-          .mean_image = images.mean(0, /*keepdim=*/true),
-          .global_images = images.size(0),
-          .origin = {}};
-}
-
-Encoding encode(Decoder& decoder, const LatentSection& config, const EncoderInput& input,
-                Graph graph = Graph::kDrop) {
-  return LatentEncoder(config, config.step_size).encode(decoder, input, graph, kGroupPass);
 }
 
 class WithLinearDecoder : public testing::Test {
@@ -304,84 +289,6 @@ INSTANTIATE_TEST_SUITE_P(LatentEncoder, EachDecoder,
                            return kind.param == DecoderKind::kSiren ? "siren" : "conv";
                          });
 
-/// C2: the closed form of the inner pass is double backward: latents, losses and every gradient.
-struct PathCase {
-  ActivationKind activation;
-  ImageShape shape;
-  std::int64_t images;
-};
-
-class SharedOrigin : public testing::TestWithParam<PathCase> {
- protected:
-  struct Outcome {
-    Encoding encoding;
-    torch::Tensor loss;
-    std::vector<torch::Tensor> gradients;
-  };
-
-  static Outcome run(LatentPath path, Precision precision) {
-    auto config = small_config(DecoderKind::kSiren, precision);
-    config.model.activation = GetParam().activation;
-    config.latent.path = path;
-    const auto decoder = make_decoder(config, GetParam().shape, torch::kCPU, nullptr);
-    move_parameters(*decoder, 0.1, 9);
-    const auto& [channels, height, width] = GetParam().shape;
-    const auto images = random_images({GetParam().images, channels, height, width}, 7)
-                            .to(decoder->parameters().flat().dtype());
-    Outcome outcome;
-    outcome.encoding = encode(*decoder, config.latent, input_of(images), Graph::kKeep);
-    decoder->parameters().zero_gradient();
-    const auto loss =
-        squared_error_per_image(decoder->decode(outcome.encoding.latents, kGroupPass), images);
-    loss.sum().backward();
-    outcome.loss = loss.detach();
-    for (std::size_t i = 0; i < decoder->parameters().count(); ++i) {
-      outcome.gradients.push_back(decoder->parameters().gradient(i).clone());
-    }
-    return outcome;
-  }
-
-  static void expect_same(Precision precision, double tolerance) {
-    const auto shared = run(LatentPath::kSharedOrigin, precision);
-    const auto twice = run(LatentPath::kDoubleBackward, precision);
-    EXPECT_LE(relative_error(shared.encoding.latents, twice.encoding.latents), tolerance);
-    EXPECT_LE(relative_error(shared.encoding.inner_loss, twice.encoding.inner_loss), tolerance);
-    EXPECT_LE(relative_error(shared.loss, twice.loss), tolerance);
-    for (std::size_t i = 0; i < twice.gradients.size(); ++i) {
-      EXPECT_LE(relative_error(shared.gradients[i], twice.gradients[i]), tolerance) << i;
-    }
-  }
-};
-
-TEST_P(SharedOrigin, is_double_backward_in_float64) { expect_same(Precision::kFloat64, 1e-10); }
-TEST_P(SharedOrigin, is_double_backward_in_float32) { expect_same(Precision::kFloat32, 2e-5); }
-
-INSTANTIATE_TEST_SUITE_P(Siren, SharedOrigin,
-                         testing::Values(PathCase{ActivationKind::kSin, {1, 7, 7}, 2},
-                                         PathCase{ActivationKind::kSin, {3, 7, 7}, 5},
-                                         PathCase{ActivationKind::kSin, {1, 28, 28}, 65},
-                                         PathCase{ActivationKind::kSin, {3, 64, 64}, 2},
-                                         PathCase{ActivationKind::kRelu, {3, 5, 6}, 4},
-                                         PathCase{ActivationKind::kLeakyRelu, {3, 5, 6}, 4},
-                                         PathCase{ActivationKind::kTanh, {3, 5, 6}, 4},
-                                         PathCase{ActivationKind::kElu, {3, 5, 6}, 4},
-                                         PathCase{ActivationKind::kSoftplus, {3, 5, 6}, 4},
-                                         PathCase{ActivationKind::kSwish, {3, 5, 6}, 4}));
-
-TEST(SharedOriginPath, is_taken_where_it_pays_and_told_where_it_is_not) {
-  auto config = small_config(DecoderKind::kSiren);
-  config.trainer.batch_size = 64;
-  const ImageShape colours{.channels = 3, .height = 8, .width = 8};
-  EXPECT_EQ(path_in_words(config, colours), "shared origin");
-  config.trainer.batch_size = 2;
-  EXPECT_NE(path_in_words(config, colours).find("too small"), std::string::npos);
-  EXPECT_EQ(resolved_latent(config, colours).path, LatentPath::kDoubleBackward);
-  config.trainer.batch_size = 3;
-  EXPECT_EQ(path_in_words(config, colours), "shared origin");
-  config.latent.origin_stddev = 0.1;
-  EXPECT_NE(path_in_words(config, colours).find("random origin"), std::string::npos);
-}
-
 TEST(LatentEncoder, a_list_of_coordinates_encodes_from_those_pixels_alone) {
   auto config = small_config(DecoderKind::kSiren);
   const auto decoder = decoder_of(config);
@@ -404,41 +311,6 @@ TEST(LatentEncoder, a_list_of_coordinates_encodes_from_those_pixels_alone) {
 TEST(PublishedScale, divides_by_the_global_batch_and_what_the_paper_averages_over) {
   EXPECT_DOUBLE_EQ(published_scale(DecoderKind::kSiren, 64, 3, 28, 28), 1.0 / (64 * 3));
   EXPECT_DOUBLE_EQ(published_scale(DecoderKind::kConv, 64, 3, 28, 32), 1.0 / (64 * 28 * 32));
-}
-
-class RandomOrigins : public testing::Test {
- protected:
-  static torch::Tensor draw(const std::vector<std::int64_t>& ids, std::uint64_t seed = 1,
-                            std::string_view purpose = "origin", std::int64_t step = 5) {
-    return random_origins({3, 2, 2}, ids, 0.5, seed, purpose, step, torch::kFloat64);
-  }
-};
-
-TEST_F(RandomOrigins, are_keyed_by_the_image_and_not_by_its_place_in_the_batch) {
-  const auto all = draw({7, 2, 40});
-  EXPECT_EQ(all.sizes().vec(), (std::vector<std::int64_t>{3, 3, 2, 2}));
-  EXPECT_TRUE(draw({40})[0].equal(all[2]));
-  EXPECT_TRUE(draw({2, 7})[1].equal(all[0]));
-  EXPECT_FALSE(all[0].equal(all[1]));
-  EXPECT_EQ(draw({}).size(0), 0);
-}
-
-TEST_F(RandomOrigins, change_with_seed_purpose_and_step) {
-  const auto base = draw({7});
-  EXPECT_TRUE(draw({7}).equal(base));
-  EXPECT_FALSE(draw({7}, 2).equal(base));
-  EXPECT_FALSE(draw({7}, 1, "evaluation origin").equal(base));
-  EXPECT_FALSE(draw({7}, 1, "origin", 6).equal(base));
-}
-
-TEST_F(RandomOrigins, are_normal_with_the_asked_spread) {
-  std::vector<std::int64_t> ids(2000);
-  std::iota(ids.begin(), ids.end(), 0);
-  const auto values = random_origins({8}, ids, 0.5, 1, "origin", 1, torch::kFloat32);
-  EXPECT_EQ(values.scalar_type(), torch::kFloat32);
-  EXPECT_NEAR(values.mean().item<double>(), 0, 0.02);
-  EXPECT_NEAR(values.std().item<double>(), 0.5, 0.02);
-  EXPECT_NEAR(values.abs().lt(0.5).to(torch::kFloat64).mean().item<double>(), 0.683, 0.02);
 }
 
 }  // namespace
