@@ -2,11 +2,11 @@
 
 #include <torch/types.h>
 
-#include <cstring>
-#include <vector>
+#include <utility>
 
 #include "configs/errors.hpp"
 #include "launch/exit_code.hpp"
+#include "trainer/parallel/broadcast_text.hpp"
 
 namespace gondola {
 namespace {
@@ -30,15 +30,10 @@ std::string decide_on_rank_zero(Communicator& control, const std::function<std::
       text = sentence_of(error);
     }
   }
-  auto header = torch::tensor({code, static_cast<std::int64_t>(text.size())}, torch::kInt64);
-  control.broadcast(header, 0);
-  code = header[0].item<std::int64_t>();
-  auto bytes = torch::empty({header[1].item<std::int64_t>()}, torch::kUInt8);
-  if (bytes.numel() > 0) {
-    if (control.rank() == 0) std::memcpy(bytes.data_ptr(), text.data(), text.size());
-    control.broadcast(bytes, 0);
-  }
-  text.assign(static_cast<const char*>(bytes.data_ptr()), static_cast<std::size_t>(bytes.numel()));
+  auto shared_code = torch::tensor({code}, torch::kInt64);
+  control.broadcast(shared_code, 0);
+  code = shared_code.item<std::int64_t>();
+  text = broadcast_text(control, std::move(text));
   if (code != 0) throw_again(code, text);
   return text;
 }

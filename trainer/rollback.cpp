@@ -1,13 +1,11 @@
 #include "trainer/rollback.hpp"
 
-#include <torch/types.h>
-
-#include <algorithm>
 #include <string>
 
 #include "configs/errors.hpp"
 #include "trainer/checkpoint/checkpoint_file.hpp"
 #include "trainer/checkpoint/checkpoint_folder.hpp"
+#include "trainer/parallel/broadcast_text.hpp"
 #include "trainer/passed_over.hpp"
 
 namespace gondola {
@@ -17,17 +15,13 @@ namespace fs = std::filesystem;
 
 /// Collective. Name of the newest complete checkpoint as rank 0 sees it; empty: there is none.
 std::string newest_checkpoint(const TrainingRun& run) {
-  constexpr std::int64_t kLongestName = 64;
-  auto shared = torch::zeros({kLongestName}, torch::kUInt8);
+  std::string name;
   if (run.control.rank() == 0) {
     const auto newest = newest_complete(run.checkpoint_folder);
     for (const auto& sentence : newest.skipped) run.warn("passed over: " + sentence);
-    const auto name = newest.path ? newest.path->filename().string() : "";
-    TORCH_CHECK(name.size() < kLongestName, "the checkpoint's name ", name, " is too long");
-    std::copy(name.begin(), name.end(), shared.data_ptr<std::uint8_t>());
+    if (newest.path) name = newest.path->filename().string();
   }
-  run.control.broadcast(shared, 0);
-  return reinterpret_cast<const char*>(shared.const_data_ptr<std::uint8_t>());
+  return broadcast_text(run.control, name);
 }
 
 }  // namespace

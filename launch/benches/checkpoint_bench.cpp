@@ -43,7 +43,7 @@ class Saved {
 
   void copy() { copy_state(state(), {}, snapshot_); }
   void begin_to_write_copy() {
-    writer_.begin(0, [this] { (void)write_checkpoint(folder_.path(), snapshot_, {}); });
+    writer_.begin([this] { (void)write_checkpoint(folder_.path(), snapshot_, {}); });
   }
   /// Seconds that it took; nothing while it goes on. @throws what the writing threw
   std::optional<double> poll() {

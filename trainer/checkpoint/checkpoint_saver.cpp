@@ -1,26 +1,14 @@
 #include "trainer/checkpoint/checkpoint_saver.hpp"
 
-#include <torch/types.h>
-
-#include <cstring>
 #include <utility>
 
 #include "configs/errors.hpp"
 #include "trainer/checkpoint/checkpoint_file.hpp"
 #include "trainer/checkpoint/checkpoint_folder.hpp"
+#include "trainer/parallel/broadcast_text.hpp"
 
 namespace gondola {
 namespace {
-
-/// Collective. Rank 0's text, on all ranks.
-std::string text_of_rank_zero(Communicator& control, std::string text) {
-  auto length = torch::tensor({static_cast<std::int64_t>(text.size())}, torch::kInt64);
-  control.broadcast(length, 0);
-  auto bytes = torch::empty({length.item<std::int64_t>()}, torch::kUInt8);
-  if (control.rank() == 0) std::memcpy(bytes.data_ptr(), text.data(), text.size());
-  if (bytes.numel() > 0) control.broadcast(bytes, 0);
-  return {static_cast<const char*>(bytes.data_ptr()), static_cast<std::size_t>(bytes.numel())};
-}
 
 /// REQUIRES that it failed.
 std::string reason_of(const WriteOutcome& outcome) {
@@ -44,11 +32,11 @@ void CheckpointSaver::save(When when) {
     for (auto* observer : run_.observers) observer->flush();
     if (behind) {
       copy_state(run_.state, std::move(family), snapshot_);
-      writer_.begin(*saving_, [this] { write(snapshot_); });
+      writer_.begin([this] { write(snapshot_); });
     } else {
       snapshot_ = {};  // no second copy beside it
       const auto view = view_of(run_.state, std::move(family));
-      outcome_ = attempt_to_write(*saving_, [&] { write(view); });
+      outcome_ = attempt_to_write([&] { write(view); });
     }
   }
   if (!behind) finish();
@@ -129,7 +117,7 @@ void CheckpointSaver::note_failure(std::int64_t step) {
   }
   const auto allowed = run_.config.checkpoint.failures_allowed;
   if (when_ == When::kAtOnce || failures_ > allowed) {
-    throw IoError(text_of_rank_zero(run_.control, reason));
+    throw IoError(broadcast_text(run_.control, reason));
   }
   if (run_.control.rank() == 0) {
     run_.warn(reason + "; training goes on (failure " + std::to_string(failures_) +

@@ -19,8 +19,8 @@ void lower_priority() noexcept {
 
 }  // namespace
 
-WriteOutcome attempt_to_write(std::int64_t step, const std::function<void()>& write) {
-  WriteOutcome outcome{.step = step};
+WriteOutcome attempt_to_write(const std::function<void()>& write) {
+  WriteOutcome outcome;
   const auto start = std::chrono::steady_clock::now();
   try {
     write();
@@ -32,12 +32,12 @@ WriteOutcome attempt_to_write(std::int64_t step, const std::function<void()>& wr
   return outcome;
 }
 
-void CheckpointWriter::begin(std::int64_t step, std::function<void()> write) {
+void CheckpointWriter::begin(std::function<void()> write) {
   assert(!thread_.joinable());
   done_.store(false, std::memory_order_relaxed);
-  thread_ = std::jthread([this, step, work = std::move(write)] {
+  thread_ = std::jthread([this, work = std::move(write)] {
     lower_priority();
-    outcome_ = attempt_to_write(step, work);
+    outcome_ = attempt_to_write(work);
     done_.store(true, std::memory_order_release);
   });
 }

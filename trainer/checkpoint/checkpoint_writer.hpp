@@ -1,7 +1,6 @@
 #pragma once
 
 #include <atomic>
-#include <cstdint>
 #include <exception>
 #include <functional>
 #include <optional>
@@ -11,13 +10,12 @@ namespace gondola {
 
 /// What came of writing one checkpoint.
 struct WriteOutcome {
-  std::int64_t step = 0;
   double seconds = 0.0;
   std::exception_ptr error{};  ///< Null where it is complete.
 };
 
 /// Writes on the calling thread. Throws nothing that `write` throws.
-[[nodiscard]] WriteOutcome attempt_to_write(std::int64_t step, const std::function<void()>& write);
+[[nodiscard]] WriteOutcome attempt_to_write(const std::function<void()>& write);
 
 /// Writes checkpoints in a thread of its own, one at a time, while its owner goes on. For one
 /// thread; the destructor waits for what is being written.
@@ -26,7 +24,7 @@ class CheckpointWriter {
   /// Begins `write`, which may use nothing that changes before the outcome is taken. The thread has
   /// a low priority: it takes the processor time that training leaves over. REQUIRES that the
   /// outcome of the write before was taken.
-  void begin(std::int64_t step, std::function<void()> write);
+  void begin(std::function<void()> write);
 
   /// Takes the outcome where there is one; nothing where none was begun or it goes on.
   [[nodiscard]] std::optional<WriteOutcome> poll();
