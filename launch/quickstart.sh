@@ -29,11 +29,12 @@ fi
 run=runs/quickstart-$(date +%Y%m%d-%H%M%S)
 while [[ -e $run ]]; do run+=x; done
 mkdir -p runs
-echo "quickstart: mpirun -n 2 $gondola train --config quickstart --run.folder $run $*"
+words=${1+$(printf ' %q' "$@")}
+echo "quickstart: mpirun -n 2 --oversubscribe $gondola train --config quickstart --run.folder $run$words"
 code=0
 launch/run.sh -n 2 --oversubscribe -- train --config quickstart --run.folder "$run" "$@" || code=$?
 if ((code == 75)); then
     echo "quickstart: stopped with a checkpoint; this goes on from it:"
-    echo "  launch/run.sh -n 2 -- train --config quickstart --run.folder $run --resume auto $*"
+    echo "  launch/run.sh -n 2 --oversubscribe -- train --config quickstart --run.folder $run --resume auto$words"
 fi
 exit "$code"

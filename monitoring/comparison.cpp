@@ -34,17 +34,6 @@ struct Group {
   std::vector<const ComparedRun*> runs;
 };
 
-double loss_of(const EvalReport& evaluation) {
-  const auto found = evaluation.metrics.find("loss");
-  return found == evaluation.metrics.end() ? std::nan("") : found->second;
-}
-
-const EvalReport& best_of(const ComparedRun& run) {
-  return *std::ranges::min_element(run.evaluations, [](const auto& a, const auto& b) {
-    return std::isfinite(loss_of(a)) && !(loss_of(b) <= loss_of(a));
-  });
-}
-
 ComparedRun read_run(const fs::path& folder) {
   if (!fs::is_directory(folder)) {
     throw MissingInputError("there is no run folder " + folder.string() +
@@ -194,8 +183,10 @@ Rows make_table(const std::vector<Group>& groups, const std::set<std::string>& m
     for (const auto* run : each.runs) {
       images.push_back(run->evaluations.back().images);
       last_steps.push_back(run->evaluations.back().step);
-      best.push_back(loss_of(best_of(*run)));
-      best_steps.push_back(best_of(*run).step);
+      const auto* lowest = best_of(run->evaluations);
+      if (lowest == nullptr) lowest = &run->evaluations.front();
+      best.push_back(metric_of(*lowest, "loss"));
+      best_steps.push_back(lowest->step);
     }
     auto& row = rows.emplace_back();
     row = {each.name, std::to_string(each.runs.size()), each.runs.front()->evaluations.back().split,

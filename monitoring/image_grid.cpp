@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <utility>
 
 #include "configs/errors.hpp"
 #include "data/images/png.hpp"
+#include "monitoring/step_name.hpp"
 
 namespace gondola {
 
@@ -110,6 +112,25 @@ Picture draw_grid(const std::vector<float>& images, std::int64_t n, std::int64_t
   }
   return std::move(sheet.picture);
 }
+
+ImageGrid::ImageGrid(std::filesystem::path run_folder, std::int64_t resume_step)
+    : run_folder_(std::move(run_folder)) {
+  keep_up_to(resume_step);
+}
+
+void ImageGrid::keep_up_to(std::int64_t step) const {
+  for (const auto& [later, path] : pictures_of(run_folder_)) {
+    std::error_code error;
+    if (later > step) std::filesystem::remove(path, error);
+    if (error) {
+      throw IoError("cannot remove the picture " + path.string() + " of a step after " +
+                    std::to_string(step) + ", where the run goes on: " + error.message() +
+                    "; remove it by hand");
+    }
+  }
+}
+
+void ImageGrid::on_rollback(const RollbackReport& report) { keep_up_to(report.step); }
 
 void ImageGrid::on_samples(const SampleReport& report) {
   const auto folder = run_folder_ / "samples";

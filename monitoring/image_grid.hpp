@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <utility>
 #include <vector>
 
 #include "trainer/step_report.hpp"
@@ -27,15 +26,20 @@ struct Picture {
                                 std::int64_t channels, std::int64_t height, std::int64_t width,
                                 std::int64_t columns);
 
-/// Writes samples/step-<8 digits>.png of the run folder for each report of samples, on rank 0.
+/// Writes samples/step-<8 digits>.png of the run folder for each report of samples, on rank 0. On
+/// resume and on a rollback the pictures beyond the checkpoint's step are removed.
 class ImageGrid final : public StepObserver {
  public:
-  explicit ImageGrid(std::filesystem::path run_folder) : run_folder_(std::move(run_folder)) {}
+  /// Pictures of steps up to `resume_step` stay; 0 for a fresh run. @throws IoError
+  ImageGrid(std::filesystem::path run_folder, std::int64_t resume_step);
 
   /// @throws IoError
   void on_samples(const SampleReport& report) override;
+  void on_rollback(const RollbackReport& report) override;
 
  private:
+  void keep_up_to(std::int64_t step) const;
+
   std::filesystem::path run_folder_;
 };
 

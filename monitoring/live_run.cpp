@@ -5,9 +5,9 @@
 #include <gondola_version.hpp>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <string_view>
 
 #include "monitoring/run_history.hpp"
+#include "monitoring/step_name.hpp"
 
 namespace gondola {
 
@@ -23,16 +23,6 @@ double unix_seconds(std::chrono::system_clock::time_point time) {
 }
 
 double unix_now() { return unix_seconds(std::chrono::system_clock::now()); }
-
-/// The number in "step-00000500"; -1 where the name is another.
-std::int64_t step_of(std::string_view name) {
-  constexpr std::string_view kPrefix = "step-";
-  if (!name.starts_with(kPrefix)) return -1;
-  const auto digits = name.substr(kPrefix.size());
-  const bool number = !digits.empty() && digits.size() < 19 &&
-                      digits.find_first_not_of("0123456789") == std::string_view::npos;
-  return number ? std::stoll(std::string(digits)) : -1;
-}
 
 /// Those that are complete now, oldest first.
 Json checkpoints_of(const fs::path& run_folder) {
@@ -210,21 +200,12 @@ std::string LiveRun::json() const {
               {"ranks", std::move(ranks)},
               {"checkpoints", std::move(checkpoints)},
               {"picture_step", picture < 0 ? Json() : Json(picture)}}
-      .dump();
+      .dump(-1, ' ', false, Json::error_handler_t::replace);  // names need not be UTF-8
 }
 
 std::filesystem::path newest_picture(const fs::path& run_folder) {
-  fs::path newest;
-  std::int64_t last = -1;
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(run_folder / "samples", none)) {
-    if (entry.path().extension() != ".png") continue;
-    const auto step = step_of(entry.path().stem().string());
-    if (step <= last) continue;
-    last = step;
-    newest = entry.path();
-  }
-  return newest;
+  const auto pictures = pictures_of(run_folder);
+  return pictures.empty() ? fs::path() : pictures.rbegin()->second;
 }
 
 }  // namespace gondola

@@ -191,7 +191,9 @@ void write_targets_json(const std::filesystem::path& run_folder,
   if (error) {
     throw IoError("cannot create the folder " + folder.string() + ": " + error.message());
   }
-  write_text_file(folder / "targets.json", groups.dump(2) + "\n");
+  // A folder's name need not be UTF-8.
+  const auto text = groups.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+  write_text_file(folder / "targets.json", text + "\n");
 }
 
 }  // namespace gondola

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <optional>
 #include <set>
@@ -16,6 +15,7 @@
 #include "monitoring/report_page.hpp"
 #include "monitoring/run_history.hpp"
 #include "monitoring/run_name.hpp"
+#include "monitoring/step_name.hpp"
 #include "monitoring/svg_chart.hpp"
 #include "monitoring/text_file.hpp"
 
@@ -44,23 +44,6 @@ Curve curve_of(const std::vector<StepReport>& steps, const std::string& name,
     curve.points.push_back({static_cast<double>(row.step), row.*value});
   }
   return curve;
-}
-
-double metric_of(const EvalReport& evaluation, const std::string& metric) {
-  const auto found = evaluation.metrics.find(metric);
-  return found == evaluation.metrics.end() ? std::nan("") : found->second;
-}
-
-/// The evaluation with the lowest loss; none where no loss was measured.
-const EvalReport* best_of(const std::vector<EvalReport>& evaluations) {
-  const EvalReport* best = nullptr;
-  for (const auto& evaluation : evaluations) {
-    const double loss = metric_of(evaluation, "loss");
-    if (std::isfinite(loss) && (best == nullptr || loss < metric_of(*best, "loss"))) {
-      best = &evaluation;
-    }
-  }
-  return best;
 }
 
 std::string tile(const std::string& number, const std::string& name) {
@@ -164,14 +147,6 @@ std::string draw_phases(const RunHistory& history) {
                         draw_stacked_bar(shares) + "<div class=\"legend\">" + legend + "</div>\n");
 }
 
-/// The step that a picture's name, step-00000300.png, says.
-std::int64_t step_of(const fs::path& picture) {
-  const auto digits = picture.stem().string().substr(5);
-  std::int64_t step = 0;
-  std::from_chars(digits.data(), digits.data() + digits.size(), step);
-  return step;
-}
-
 /// Of ascending steps the first, the last, and three between them, each about as many times the one
 /// before: a model changes most at the beginning.
 std::set<std::size_t> pictures_to_show(const std::vector<std::int64_t>& steps) {
@@ -189,23 +164,17 @@ std::set<std::size_t> pictures_to_show(const std::vector<std::int64_t>& steps) {
 }
 
 std::string draw_pictures(const fs::path& run_folder) {
-  std::vector<fs::path> paths;
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(run_folder / "samples", none)) {
-    const auto name = entry.path().filename().string();
-    if (name.starts_with("step-") && name.ends_with(".png")) paths.push_back(entry.path());
-  }
-  if (paths.empty()) return "";
-  std::ranges::sort(paths, {}, step_of);
+  const auto pictures = pictures_of(run_folder);
+  if (pictures.empty()) return "";
   std::vector<std::int64_t> steps;
-  for (const auto& path : paths) steps.push_back(step_of(path));
+  for (const auto& [step, path] : pictures) steps.push_back(step);
   std::string figures;
   for (const auto index : pictures_to_show(steps)) {
     figures += fmt::format(
         "<figure><img alt=\"originals over reconstructions\" src=\"data:image/png;base64,{}\">"
         "<figcaption>Step {}: held-out originals above, their reconstructions below</figcaption>"
         "</figure>\n",
-        base64(read_text_file(paths[index])), steps[index]);
+        base64(read_text_file(pictures.at(steps[index]))), steps[index]);
   }
   return report_section("Pictures", figures);
 }

@@ -1,5 +1,6 @@
 #include "monitoring/run_history.hpp"
 
+#include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -68,6 +69,23 @@ RunHistory read_run_history(const std::filesystem::path& metrics_jsonl) {
     }
   }
   return history;
+}
+
+double metric_of(const EvalReport& evaluation, const std::string& metric) {
+  const auto found = evaluation.metrics.find(metric);
+  return found == evaluation.metrics.end() ? std::numeric_limits<double>::quiet_NaN()
+                                           : found->second;
+}
+
+const EvalReport* best_of(const std::vector<EvalReport>& evaluations) {
+  const EvalReport* best = nullptr;
+  for (const auto& evaluation : evaluations) {
+    const double loss = metric_of(evaluation, "loss");
+    if (std::isfinite(loss) && (best == nullptr || loss < metric_of(*best, "loss"))) {
+      best = &evaluation;
+    }
+  }
+  return best;
 }
 
 }  // namespace gondola

@@ -22,4 +22,10 @@ struct RunHistory {
 /// not as it should be.
 [[nodiscard]] RunHistory read_run_history(const std::filesystem::path& metrics_jsonl);
 
+/// NaN where it was not measured.
+[[nodiscard]] double metric_of(const EvalReport& evaluation, const std::string& metric);
+
+/// The evaluation with the lowest loss; none where no loss was measured.
+[[nodiscard]] const EvalReport* best_of(const std::vector<EvalReport>& evaluations);
+
 }  // namespace gondola

@@ -35,15 +35,16 @@ constexpr std::array kColumns = {"kind",
                                  "images_per_second",
                                  "step_seconds"};
 
-/// Columns behind those of the phases: what some families of models have.
-constexpr std::array kFamilyColumns = {"cross_entropy", "divergence", "bits_per_dimension",
-                                       "accuracy", "reconstruction_loss"};
+/// Columns behind those of the phases: what some families of models have, or few rows.
+constexpr std::array kLastColumns = {"cross_entropy", "divergence",          "bits_per_dimension",
+                                     "accuracy",      "reconstruction_loss", "coordinate_spread",
+                                     "from_step"};
 
 std::string csv_header() {
   std::string header;
   for (const char* column : kColumns) header += std::string(column) + ",";
   for (const char* phase : kPhaseNames) header += std::string(phase) + "_seconds,";
-  for (const char* column : kFamilyColumns) header += std::string(column) + ",";
+  for (const char* column : kLastColumns) header += std::string(column) + ",";
   header.back() = '\n';
   return header;
 }
@@ -60,7 +61,7 @@ std::string csv_row(const Json& row) {
   for (const char* column : kColumns) line += csv_value(row, column) + ",";
   const Json phases = row.value("phase_seconds", Json::object());
   for (const char* phase : kPhaseNames) line += csv_value(phases, phase) + ",";
-  for (const char* column : kFamilyColumns) line += csv_value(row, column) + ",";
+  for (const char* column : kLastColumns) line += csv_value(row, column) + ",";
   line.pop_back();
   return line;
 }

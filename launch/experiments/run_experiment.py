@@ -4,7 +4,8 @@
 An experiment (configs/experiments/NAME.ini) is a table of the paper: columns are data sets, each with
 the preset that trains on it, rows are options that a row changes. A run that is finished is not made
 again, one that was interrupted goes on from its newest checkpoint: the same command after a kill
-does what is left. A data set that is not there is left out with a word.
+does what is left. Results of another command are refused. A data set that is not there is left out
+with a word.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import json
 import math
 import os
 import re
+import shlex
 import signal
 import statistics
 import subprocess
@@ -162,6 +164,42 @@ class Task:
     def folder(self, output):
         return output / folder_name(self.row) / folder_name(self.data) / f"seed-{self.seed}"
 
+    def result(self, output):
+        return self.folder(output) / "result.json"
+
+
+def train_options(task, arguments):
+    """Those that decide what is trained."""
+    options = {"config": task.preset.name, "data.path": task.preset.data, "run.seed": task.seed,
+               "trainer.steps": task.steps, **task.options}
+    return [f"--{name}={value}" for name, value in options.items()] + arguments.option
+
+
+def eval_options(metric, arguments):
+    # All held-out images, as the paper; those of a scaled run are fewer.
+    images = 0 if arguments.scale == 1 else 1000
+    return [f"--images={images}", *(["--gap"] if metric.startswith("gap.") else [])]
+
+
+def command_of(task, metric, arguments):
+    """What makes a result; kept in it, with the data set's place as seen from anywhere."""
+    return [*train_options(task, arguments), *eval_options(metric, arguments),
+            str(task.preset.data.absolute())]
+
+
+def refuse_results_of_others(tasks, metric, arguments):
+    for task in tasks:
+        path = task.result(arguments.output)
+        if not path.exists():
+            continue
+        kept = json.loads(path.read_text(encoding="utf-8")).get("command", ["unknown"])
+        wanted = command_of(task, metric, arguments)
+        if kept != wanted:
+            theirs, ours = (shlex.join(word for word in one if word not in other) or "nothing"
+                            for one, other in ((kept, wanted), (wanted, kept)))
+            refuse(BAD_ORDER, f"{path} was made by another command ({theirs}, and here {ours}): "
+                              f"give its options, remove {path.parent}, or name another --output")
+
 
 def end_of(log):
     return " ".join(log.read_text(encoding="utf-8").strip().splitlines()[-1:])
@@ -176,21 +214,17 @@ class Failed(Exception):
 
 
 def train(task, run, threads, arguments):
-    words = ["--config", task.preset.name, "--data.path", task.preset.data,
-             "--run.folder", run / "run", "--run.seed", task.seed, "--run.resume", "auto",
-             "--trainer.steps", task.steps,
+    words = ["--run.folder", run / "run", "--run.resume", "auto",
              "--evaluation.every_steps", 0, "--evaluation.images", 1000,
              "--monitoring.samples_every", 0, "--monitoring.bind", "off"]
     given = [word.split("=")[0] for word in arguments.option]
     if "--parallel.threads" not in given and "GONDOLA_PARALLEL_THREADS" not in os.environ:
         words += ["--parallel.threads", threads]
-    for name, value in task.options.items():
-        words += [f"--{name}", value]
     run.mkdir(parents=True, exist_ok=True)
     log_path = run / "train.log"
     with open(log_path, "a", encoding="utf-8") as log:
         code = stop.run([ROOT / "launch/run.sh", "-n", str(arguments.ranks), "--", "train",
-                         *map(str, words), *arguments.option], log)
+                         *map(str, words), *train_options(task, arguments)], log)
     if code == STOPPED or (stop.asked and code == -signal.SIGUSR1):  # before it could look for it
         stop.ask()  # where it was the run alone: who stops one wants the machine
         raise Stopped
@@ -202,22 +236,20 @@ def train(task, run, threads, arguments):
 measuring = threading.Lock()
 
 
-def measure(run, metric, arguments):
+def measure(task, run, metric, arguments):
     """Writes result.json."""
-    # All held-out images, as the paper; those of a scaled run are fewer.
-    images = 0 if arguments.scale == 1 else 1000
-    gap = ["--gap"] if metric.startswith("gap.") else []
     with measuring:
         if stop.asked:
             raise Stopped
-        measured = gondola("eval", run / "run", "--images", images, "--json", *gap)
+        measured = gondola("eval", run / "run", "--json", *eval_options(metric, arguments))
     if measured.returncode:
         if stop.asked:  # Ctrl-C came to it too
             raise Stopped
         raise Failed(f"cannot be evaluated: {measured.stderr.strip()}")
     partial = run / "result.json.part"
-    partial.write_text(measured.stdout, encoding="utf-8")
-    partial.rename(run / "result.json")
+    result = {**json.loads(measured.stdout), "command": command_of(task, metric, arguments)}
+    partial.write_text(json.dumps(result) + "\n", encoding="utf-8")
+    partial.rename(task.result(arguments.output))
 
 
 def carry_out(tasks, metric, arguments):
@@ -232,18 +264,18 @@ def carry_out(tasks, metric, arguments):
         start = time.monotonic()
         try:
             train(task, run, threads, arguments)
-            measure(run, metric, arguments)
+            measure(task, run, metric, arguments)
         except Stopped:
             return False
         except Failed as failure:
             print(f"{label}: {failure}", flush=True)
             return True
-        print(f"{label}: {metric} {figure(run / 'result.json', metric):.4g}, "
+        print(f"{label}: {metric} {figure(task.result(arguments.output), metric):.4g}, "
               f"{time.monotonic() - start:.0f} s", flush=True)
         return False
 
     left = [(number, task) for number, task in enumerate(tasks, 1)
-            if not (task.folder(arguments.output) / "result.json").exists()]
+            if not task.result(arguments.output).exists()]
     jobs, threads = share_cores(arguments, len(left))
     with ThreadPoolExecutor(jobs) as pool:
         return sum(pool.map(carry_out_one, left))
@@ -265,17 +297,17 @@ def figure(path, metric):
     return math.nan if found is None else found  # JSON has no word for what is not finite
 
 
-def cell(output, row, data, metric):
-    """Mean, spread and number of the seeds that are there."""
-    paths = sorted((output / folder_name(row) / folder_name(data)).glob("seed-*/result.json"))
-    values = [figure(path, metric) for path in paths]
+def cell(output, tasks, metric):
+    """Mean and spread of the seeds that are there, and their figures."""
+    paths = [task.result(output) for task in tasks]
+    values = [figure(path, metric) for path in paths if path.exists()]
     if not values:
         return "", values
     mean = f"{statistics.fmean(values):.4g}"
     return (mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.2g}"), values
 
 
-def write_tables(output, experiment, datasets, rows, scale):
+def write_tables(output, experiment, datasets, rows, tasks, scale):
     metric = experiment["metric"]
     lines = [f"# {experiment['title']}", "",
              f"{metric}, mean ± standard deviation over seeds, after "
@@ -289,7 +321,8 @@ def write_tables(output, experiment, datasets, rows, scale):
         for row in rows:
             cells = []
             for data in datasets:
-                text, values = cell(output, row, data, metric)
+                seeds = [task for task in tasks if (task.row, task.data) == (row, data)]
+                text, values = cell(output, seeds, metric)
                 cells.append(text)
                 table.writerow([row, data, metric, scale, " ".join(f"{v:.9g}" for v in values)])
             lines.append(f"| {row} | " + " | ".join(cells) + " |")
@@ -336,12 +369,13 @@ def main():
     if not there:
         refuse(MISSING, "none of the experiment's data sets is there")
 
+    refuse_results_of_others(tasks, experiment["metric"], arguments)
     mine = tasks[int(part[1]) - 1::int(part[2])]
     failed = 0
     if not arguments.table:
         failed = carry_out(mine, experiment["metric"], arguments)
         end_if_asked()
-    write_tables(output, experiment, there, rows, arguments.scale)
+    write_tables(output, experiment, there, rows, tasks, arguments.scale)
     sys.exit(1 if failed else 0)
 
 

@@ -50,18 +50,25 @@ say_network() {
         "OMPI_MCA_btl_tcp_if_include (MPI over TCP); NCCL_DEBUG=INFO shows what NCCL took"
 }
 
-# is_shared RUN_FOLDER NODES: fails, with a warning, where not every node of the job sees the folder's place.
+# is_shared RUN_FOLDER NODES: fails, with a warning, where not every node of the job is known to see the folder's place.
 is_shared() {
-    local place probe blind
+    local place probe blind status
     (($2 > 1)) || return 0
     place=$(realpath "$(dirname "$1")")
     probe=$place/.seen-by-all-$SLURM_JOB_ID
     touch "$probe" || return 0
     # shellcheck disable=SC2016
     blind=$(srun --mpi=none --nodes="$2" --ntasks="$2" --ntasks-per-node=1 --cpus-per-task=1 \
-        bash -c '[[ -e $0 ]] || echo "$SLURMD_NODENAME"' "$probe" | sort | paste -sd ' ')
+        bash -c '[[ -e $0 ]] || echo "$SLURMD_NODENAME"' "$probe")
+    status=$?
     rm -f "$probe"
+    if ((status)); then
+        echo "slurm: warning: srun, which was to look on each node whether $place is seen there, ended with $status:" \
+            "look at what it says above, and see that --run.folder is on a file system that the nodes share." >&2
+        return 1
+    fi
     [[ -n $blind ]] || return 0
+    blind=$(sort <<<"$blind" | paste -sd ' ')
     echo "slurm: warning: $place is on a disk of $(hostname -s) alone, not seen by $blind: ranks there do not find the run's" \
         "checkpoints, nor does a later start on another first node; name a --run.folder on a file system that the nodes share." >&2
     return 1

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "configs/config_io.hpp"
 #include "configs/errors.hpp"
 #include "configs/option_table.hpp"
@@ -90,6 +92,12 @@ TEST_F(Comparison, a_metric_that_a_run_lacks_stays_empty) {
       .on_eval(
           {.step = 100, .split = "test", .images = 500, .metrics = {{"loss", 1}}, .encoding = ""});
   EXPECT_THAT(compare({"a", "b"}), ::testing::ContainsRegex("\nb +1 +test +500 +100 +1 +1 +100\n"));
+}
+
+TEST_F(Comparison, a_run_without_a_finite_loss_has_none_that_is_lowest) {
+  make_run("a", config_of(0), {9});
+  make_run("b", config_of(0, Family::kVae), {std::nan(""), std::nan("")});
+  EXPECT_THAT(compare({"a", "b"}), HasSubstr("\nb    1      test   500     200 "));
 }
 
 TEST_F(Comparison, what_cannot_be_compared_is_refused) {

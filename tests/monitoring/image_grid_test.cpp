@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "configs/errors.hpp"
+#include "monitoring/step_name.hpp"
 #include "tests/monitoring/temporary_folder.hpp"
 
 namespace gondola {
@@ -127,7 +128,7 @@ TEST(DrawPairs, large_images_are_not_enlarged) {
 using ImageGridFiles = FolderTest;
 
 TEST_F(ImageGridFiles, the_picture_is_named_after_its_step_and_reads_back) {
-  ImageGrid(folder()).on_samples(samples(2, 3));
+  ImageGrid(folder(), 0).on_samples(samples(2, 3));
   png_image image{};
   image.version = PNG_IMAGE_VERSION;
   const auto path = (folder() / "samples" / "step-00000070.png").string();
@@ -143,7 +144,29 @@ TEST_F(ImageGridFiles, the_picture_is_named_after_its_step_and_reads_back) {
 
 TEST_F(ImageGridFiles, a_samples_folder_that_cannot_be_made_is_an_io_error) {
   write("samples", "a file where the folder should be");
-  EXPECT_THROW(ImageGrid(folder()).on_samples(samples(1, 1)), IoError);
+  EXPECT_THROW(ImageGrid(folder(), 0).on_samples(samples(1, 1)), IoError);
+}
+
+TEST_F(ImageGridFiles, on_a_resume_and_a_rollback_later_pictures_go) {
+  const auto steps = [&] {
+    std::vector<std::int64_t> found;
+    for (const auto& [step, path] : pictures_of(folder())) found.push_back(step);
+    return found;
+  };
+  const auto draw = [&](ImageGrid& grid, std::int64_t step) {
+    auto report = samples(1, 1);
+    report.step = step;
+    grid.on_samples(report);
+  };
+  ImageGrid first(folder(), 0);
+  for (const std::int64_t step : {2, 4, 6}) draw(first, step);
+  write("samples/mine.png", "of somebody else");
+  ImageGrid resumed(folder(), 4);
+  EXPECT_EQ(steps(), (std::vector<std::int64_t>{2, 4}));
+  draw(resumed, 6);
+  resumed.on_rollback({.step = 2, .from_step = 7, .reason = ""});
+  EXPECT_EQ(steps(), (std::vector<std::int64_t>{2}));
+  EXPECT_EQ(read("samples/mine.png"), "of somebody else");
 }
 
 }  // namespace

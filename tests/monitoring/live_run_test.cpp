@@ -46,6 +46,15 @@ TEST_F(LiveRuns, before_the_first_step_nothing_looks_measured) {
   EXPECT_NEAR(said["now"].get<double>(), static_cast<double>(std::time(nullptr)), 5.0);
 }
 
+TEST_F(LiveRuns, a_name_that_is_not_utf_8_is_shown_as_far_as_it_is) {
+  auto named = info();
+  named.run = "y\xff";
+  named.dataset = "images\xff.h5";
+  const auto said = state(LiveRun(named));
+  EXPECT_EQ(said["run"], "y\uFFFD");
+  EXPECT_EQ(said["dataset"], "images\uFFFD.h5");
+}
+
 TEST_F(LiveRuns, steps_between_logged_ones_move_the_step_and_no_curve) {
   LiveRun run(info());
   run.on_step(logged_step(10, 4.5));

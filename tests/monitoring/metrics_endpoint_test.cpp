@@ -166,6 +166,13 @@ TEST_F(EndpointFiles, targets_are_in_the_format_of_file_sd) {
     {"targets": ["[::1]:9102"], "labels": {"run": "first", "rank": "1"}}])"));
 }
 
+TEST_F(EndpointFiles, a_folder_whose_name_is_not_utf_8_has_targets_too) {
+  const auto run = folder() / "y\xff";
+  write_targets_json(run, {{"127.0.0.1", 9101, 0}});
+  const auto targets = nlohmann::json::parse(read("y\xff/prometheus/targets.json"));
+  EXPECT_EQ(targets[0]["labels"]["run"], "y\uFFFD");
+}
+
 TEST_F(EndpointFiles, targets_of_a_run_that_is_over_say_how_it_ended) {
   write_targets_json(folder() / "first", {{"127.0.0.1", 9101, 0}}, "stopped");
   EXPECT_EQ(nlohmann::json::parse(read("first/prometheus/targets.json")), nlohmann::json::parse(R"([

@@ -112,8 +112,9 @@ TEST_F(Report, holds_pictures_from_the_first_to_the_last_closer_at_the_beginning
                        .width = 1,
                        .originals = {0.0F},
                        .reconstructions = {1.0F}};
+  ImageGrid grid(folder(), 0);
   for (samples.step = 100; samples.step <= 6000; samples.step += 100) {
-    ImageGrid(folder()).on_samples(samples);
+    grid.on_samples(samples);
   }
   const auto html = page();
   std::string steps;

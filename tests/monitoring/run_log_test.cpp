@@ -159,12 +159,13 @@ TEST_F(RunLogFiles, the_table_has_a_header_once_and_a_value_or_nothing_in_each_c
             "kind,step,epoch,split,images,loss,psnr,ssim,inner_loss,latent_norm,gradient_norm,"
             "learning_rate,images_per_second,step_seconds,data_seconds,inner_seconds,outer_seconds,"
             "wait_seconds,all_reduce_seconds,optimizer_seconds,checkpoint_seconds,eval_seconds,"
-            "cross_entropy,divergence,bits_per_dimension,accuracy,reconstruction_loss");
+            "cross_entropy,divergence,bits_per_dimension,accuracy,reconstruction_loss,"
+            "coordinate_spread,from_step");
   EXPECT_TRUE(lines[1].starts_with("train,10,0,,,43.333333333333336,,,3.33")) << lines[1];
   EXPECT_TRUE(lines[2].starts_with("eval,10,1,test,500,9.1,20.7,,,")) << lines[2];
   EXPECT_TRUE(lines[3].starts_with("train,20,")) << lines[3];
-  EXPECT_TRUE(lines[3].ends_with(",,,,0.75,")) << lines[3];
-  for (const auto& line : lines) EXPECT_EQ(std::count(line.begin(), line.end(), ','), 26) << line;
+  EXPECT_TRUE(lines[3].ends_with(",,,,0.75,,,")) << lines[3];
+  for (const auto& line : lines) EXPECT_EQ(std::count(line.begin(), line.end(), ','), 28) << line;
 }
 
 TEST_F(RunLogFiles, on_resume_rows_beyond_the_checkpoint_are_dropped) {

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""launch/setup.sh refuses what it cannot do in one sentence; launch/run.sh turns Ctrl-C into USR1."""
+"""launch/setup.sh refuses what it cannot do in one sentence; launch/run.sh turns Ctrl-C into USR1;
+launch/quickstart.sh says how to go on."""
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -121,6 +123,31 @@ class Run(unittest.TestCase):
                              env={**os.environ, "GONDOLA": "/nowhere/gondola"}, capture_output=True)
         self.assertEqual(66, run.returncode)
         self.assertIn("/nowhere/gondola is not there", run.stderr)
+
+
+class QuickStart(unittest.TestCase):
+    def test_what_it_says_goes_on_is_what_it_started_and_a_resume(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        checkout = Path(folder.name)
+        started = checkout / "started"
+        for name, text in {"launch/setup.sh": "", "datasets/fashion-mnist-32.h5": "",
+                           "launch/run.sh": f"printf '%s\\n' \"$@\" > {started}; exit 75"}.items():
+            path = checkout / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(f"#!/bin/sh\n{text}\n")
+            path.chmod(0o755)
+        shutil.copy(REPOSITORY / "launch/quickstart.sh", checkout / "launch")
+        for options in [], ["--trainer.steps", "200", "--data.path", "my images.h5"]:
+            run = subprocess.run([str(checkout / "launch/quickstart.sh"), *options],
+                                 capture_output=True, text=True)
+            self.assertEqual(75, run.returncode, run.stderr)
+            words = shlex.split(run.stdout.splitlines()[-1])
+            self.assertEqual("launch/run.sh", words[0])
+            place = words.index("--resume")
+            self.assertEqual("auto", words[place + 1])
+            del words[place:place + 2]
+            self.assertEqual(started.read_text().splitlines(), words[1:])
 
 
 if __name__ == "__main__":

@@ -71,5 +71,5 @@ for number in 1 2 3; do
     [[ -s sweep/gon/small-images/seed-$((number - 1))/result.json ]] || fail "seed $((number - 1)) was not measured"
 done
 grep -q 'resumed after step [1-9]' sweep/gon/small-images/seed-1/train.log || fail "seed 1 began anew"
-GONDOLA=$GONDOLA checkout/launch/experiments/run.sh three-seeds --datasets "$work" --output "$work/sweep" --table >out
+GONDOLA=$GONDOLA checkout/launch/experiments/run.sh --table "${sweep[@]}" >out
 grep -qE '^\| GON \| [0-9.e+]+ ± ' out || { cat out; fail "the table does not have three seeds"; }

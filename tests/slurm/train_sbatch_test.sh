@@ -101,6 +101,17 @@ wait_until job_ended "$job" || fail "the job did not end"
 grep -q 'warning: /run/gondola-local-disk is on a disk of node1 alone, not seen by node2' "$log" ||
     fail "the log does not warn of the local disk"
 
+# Where nobody could look, it is not said to be shared.
+looks() ( # STATUS: of srun
+    root=$checkout SLURM_JOB_ID=1
+    . "$root/launch/slurm/job.sh"
+    eval "srun() { return $1; }"
+    is_shared "$work/run" 2
+)
+looks 0 || fail "a folder that every node sees is not shared"
+! looks 1 2>out || fail "srun failed, and the folder is said to be shared"
+grep -q "warning: srun, .* $work is seen there, ended with 1:" out || fail "no word of srun: $(cat out)"
+
 # --- Without PMIx each task would be a world of its own.
 for mpi in none pmi2; do
     code=0

@@ -31,6 +31,7 @@ class CoordinatesTest(TrainingTest):
                    if "coordinate_spread" in row}
         self.assertEqual(list(spreads), list(range(EVERY, STEPS + 1, EVERY)))
         self.assertTrue(all(math.isfinite(spread) and spread > 0 for spread in spreads.values()))
+        self.assert_the_table_has_every_number(reference)
 
     def test_ranks_share_images_of_the_whole_grid(self):
         reference = self.train(1, OPTIONS, folder=self.folder / "one").run

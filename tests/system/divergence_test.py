@@ -127,6 +127,7 @@ class OneBadImage(TrainingTest):
                          [0] * (START + 1) + [1] * self.next_epoch)
         [row] = rows(run, "rollback")
         self.assertEqual((row["step"], row["from_step"], row["images"]), (START, BAD, 72))
+        self.assert_the_table_has_every_number(run)
 
         # Stopped behind the rollback, at a checkpoint, and resumed on one rank: the same run.
         self.go_on("resumed", START + 4, options)

@@ -84,6 +84,42 @@ class ExperimentTest(TrainingTest):
             self.assertAlmostEqual(result["gap"]["loss"], gap, delta=1e-4)
             self.assertIn(f"| {row.upper()} | {result['gap']['loss']:.4g} |", table)
 
+    def test_results_of_another_command_are_refused_and_other_seeds_left_out(self):
+        first = self.run_table(name="figure16")
+        self.assertEqual(first.returncode, 0, first.stdout + first.stderr)
+        table = (self.output / "table.md").read_text()
+        path = self.output / "gon/coil-20/seed-0/result.json"
+        result = json.loads(path.read_text())
+        self.assertEqual(result["command"][-1], str(self.folder / "datasets/coil20-32.h5"))
+
+        # A seed that is not asked for, whatever made it.
+        other = self.output / "gon/coil-20/seed-1/result.json"
+        other.parent.mkdir()
+        other.write_text(json.dumps({"gap": {"loss": 1e9}}))
+        again = self.run_table("--table", name="figure16")
+        self.assertEqual(again.returncode, 0, again.stdout + again.stderr)
+        self.assertEqual((self.output / "table.md").read_text(), table)
+
+        # Another scale, another measurement (table 1 has this row too), other options.
+        for words, name, seen in ((["--scale", "0.01"], "figure16", "--trainer.steps=2"),
+                                  (["--table", "--scale", "1"], "figure16", "--images=1000"),
+                                  ([], "table1", "--gap"),
+                                  (["--", "--optimizer.learning_rate=1"], "figure16",
+                                   "(nothing, and here --optimizer.learning_rate=1")):
+            refused = self.run_table(*words, name=name)
+            self.assertEqual(refused.returncode, 64, refused.stdout + refused.stderr)
+            self.assertEqual(refused.stdout.count("steps"), 0, refused.stdout)
+            for part in (str(path), "another command", seen, "name another --output"):
+                self.assertIn(part, refused.stderr)
+        self.assertEqual(json.loads(path.read_text()), result)
+
+        # One that does not say what made it.
+        del result["command"]
+        path.write_text(json.dumps(result))
+        refused = self.run_table(name="figure16")
+        self.assertEqual(refused.returncode, 64, refused.stdout + refused.stderr)
+        self.assertIn("(unknown, and here --config=conv_coil20 ", refused.stderr)
+
     def test_a_stop_reaches_every_run_at_hand(self):
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
             begun = [self.output / row / "coil-20/seed-0/train.log" for row in ("gon", "ae")]

@@ -88,6 +88,7 @@ class FamiliesTest(TrainingTest):
                 name = f"{family}-{decoder}"
                 options = self.options(family, decoder)
                 whole = self.train(1, options, run=f"{name}-whole").run
+                self.assert_the_table_has_every_number(whole)
                 self.train(2, options, {"trainer.steps": 5}, run=f"{name}-parts")
                 parts = self.train(3, options, {"run.resume": "auto"}, run=f"{name}-parts").run
                 ours = {key: loss for key, loss in losses(parts).items() if key != ("eval", 5)}

@@ -38,9 +38,12 @@ class ResumeRulesTest(TrainingTest):
                              losses(self.folder / "run")["train", 6])
 
     def test_a_run_that_was_rewound_does_not_fall_back_into_its_former_future(self):
-        self.do({"trainer.steps": 6})
-        self.do({"trainer.steps": 3}, more=("--resume", "run/checkpoints/step-00000002"))
+        pictures = {"monitoring.samples_every": 2}
+        self.do({"trainer.steps": 6}, pictures)
+        self.do({"trainer.steps": 3}, pictures, more=("--resume", "run/checkpoints/step-00000002"))
         run = self.folder / "run"
+        self.assertEqual(sorted(path.name for path in (run / "samples").glob("*")),
+                         ["step-00000002.png", "step-00000003.png"])
         self.assertEqual([path.name for path in checkpoints(run)],
                          ["step-00000002", "step-00000003"])
         self.assertEqual(sorted(path.name for path in (run / "checkpoints").glob("abandoned-*")),

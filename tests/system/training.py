@@ -1,6 +1,7 @@
 """Runs of the program on small made-up images, and what they leave behind."""
 
 import atexit
+import csv
 import json
 import math
 import os
@@ -211,6 +212,19 @@ class TrainingTest(unittest.TestCase):
         for part in parts:
             self.assertIn(part, said[0])
         return said[0]
+
+    def assert_the_table_has_every_number(self, run):
+        """metrics.csv has a column for each number of each row of metrics.jsonl."""
+        with open(run / "metrics.csv", newline="") as file:
+            table = list(csv.DictReader(file))
+        kept = list(map(json.loads, (run / "metrics.jsonl").read_text().splitlines()))
+        self.assertEqual(len(table), len(kept))
+        for row, columns in zip(kept, table):
+            phases = row.pop("phase_seconds", {})
+            row.update({f"{phase}_seconds": seconds for phase, seconds in phases.items()})
+            numbers = {name: value for name, value in row.items() if not isinstance(value, str)}
+            self.assertEqual(numbers, {name: float(columns[name]) if columns[name] else None
+                                       for name in numbers if name in columns})
 
     def assert_every_step_once(self, run, steps):
         self.assertEqual([row["step"] for row in rows(run)], list(range(1, steps + 1)))
