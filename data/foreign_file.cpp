@@ -22,9 +22,9 @@ class ImageFinder {
  public:
   void look_into(hid_t group, const std::string& path, int depth = 0) {
     constexpr int kMostDepth = 8;
-    constexpr int kMostObjects = 10000;
+    constexpr std::size_t kMostObjects = 10000;
     if (depth > kMostDepth) return;
-    for (const std::string& name : hdf5::link_names(group)) {
+    for (const std::string& name : hdf5::link_names(group, kMostObjects - objects_)) {
       H5L_info_t link{};
       if (++objects_ > kMostObjects) return;
       if (H5Lget_info(group, name.c_str(), &link, H5P_DEFAULT) < 0 || link.type != H5L_TYPE_HARD) {
@@ -41,7 +41,7 @@ class ImageFinder {
   std::vector<std::string> found;
 
  private:
-  int objects_ = 0;
+  std::size_t objects_ = 0;
 };
 
 }  // namespace

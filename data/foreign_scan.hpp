@@ -23,6 +23,16 @@ struct ForeignScan {
 /// DataError where a value is out of range or HDF5 crashes
 [[nodiscard]] std::optional<ForeignScan> scan_foreign(const std::string& path, Split split);
 
+/// What is about to be read of a file.
+enum class Reading {
+  kSizes,   ///< What opening it tells.
+  kImages,  ///< All.
+};
+
+/// Has another process do that first where the metadata of the file has no checksums, so that a
+/// crash of HDF5 becomes an error. REQUIRES and @throws as scan_foreign
+void rehearse_reading(const std::string& path, Reading reading);
+
 /// Bytes that opening a dataset reads: all of files of other programs, as good as none of others.
 /// The first file of the list stands for the others. What cannot be opened counts nothing: opening
 /// it tells why.

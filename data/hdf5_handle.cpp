@@ -186,29 +186,27 @@ Handle create_file(const std::string& path, const Handle& access) {
 
 bool has_link(hid_t parent, const std::string& name) {
   silence_errors();
-  return H5Lexists(parent, name.c_str(), H5P_DEFAULT) > 0;
+  const htri_t there = H5Lexists(parent, name.c_str(), H5P_DEFAULT);
+  if (there < 0) fail_to_read(parent, name, "cannot be looked for");
+  return there > 0;
 }
 
-std::vector<std::string> link_names(hid_t group) {
+std::vector<std::string> link_names(hid_t group, std::size_t most) {
   silence_errors();
-  H5G_info_t info{};
-  if (H5Gget_info(group, &info) < 0) {
+  struct Listing {
+    std::size_t most;
+    std::vector<std::string> names = {};
+  } listing{.most = most};
+  const auto add = [](hid_t, const char* name, const auto*, void* out) -> herr_t {
+    auto& [limit, names] = *static_cast<Listing*>(out);
+    if (names.size() == limit) return 1;  // ends the iteration
+    names.emplace_back(name);
+    return 0;
+  };
+  if (H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, nullptr, add, &listing) < 0) {
     fail_to_read(group, "a group", "cannot be listed");
   }
-  std::vector<std::string> names;
-  for (hsize_t i = 0; i < info.nlinks; ++i) {
-    const ssize_t length =
-        H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, nullptr, 0, H5P_DEFAULT);
-    if (length < 0) {
-      fail_to_read(group, "a group", "cannot be listed");
-    }
-    std::string name(static_cast<std::size_t>(length) + 1, '\0');
-    H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name.data(), name.size(),
-                       H5P_DEFAULT);
-    name.pop_back();
-    names.push_back(std::move(name));
-  }
-  return names;
+  return std::move(listing.names);
 }
 
 Handle open_group(hid_t parent, const std::string& name) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -68,11 +69,14 @@ void silence_errors() noexcept;
 /// As create_file, with other properties of file_access(). @throws IoError
 [[nodiscard]] Handle create_file(const std::string& path, const Handle& access);
 
-/// Whether `parent` has a link of this name (one level).
+/// Whether `parent` has a link of this name. REQUIRES that what its path leads through is there.
+/// @throws DataError where damage hides it
 [[nodiscard]] bool has_link(hid_t parent, const std::string& name);
 
-/// Names of the links of a group, sorted by name. @throws DataError
-[[nodiscard]] std::vector<std::string> link_names(hid_t group);
+/// Names of the links of a group, sorted by name: the first of them where there are more than
+/// `most`. @throws DataError
+[[nodiscard]] std::vector<std::string> link_names(
+    hid_t group, std::size_t most = std::numeric_limits<std::size_t>::max());
 
 /// @throws DataError where it is missing or lies in another file
 [[nodiscard]] Handle open_group(hid_t parent, const std::string& name);

@@ -8,6 +8,7 @@
 
 #include "configs/errors.hpp"
 #include "data/checksum.hpp"
+#include "data/foreign_scan.hpp"
 #include "data/image_blocks.hpp"
 #include "data/images/contact_sheet.hpp"
 #include "data/images/png.hpp"
@@ -57,7 +58,15 @@ void print_numbers(std::ostream& out, std::string_view title, const std::vector<
 }  // namespace
 
 DatasetSummary inspect_dataset(const std::string& path, Checksums checksums) {
+  const bool verify = checksums == Checksums::kVerify;
+  rehearse_reading(path, Reading::kSizes);
   const DatasetFile file(path);
+  if (verify && !file.header().native) {
+    throw ConfigError(path +
+                      " was not made by gondola import and stores no checksums to verify; leave "
+                      "--verify out, or make a file that has them with gondola import hdf5");
+  }
+  if (verify) rehearse_reading(path, Reading::kImages);
   DatasetSummary summary;
   summary.path = path;
   summary.file_bytes = static_cast<std::int64_t>(std::filesystem::file_size(path));
@@ -71,6 +80,11 @@ DatasetSummary inspect_dataset(const std::string& path, Checksums checksums) {
     }
   }
   return summary;
+}
+
+PixelStatistics inspect_pixels(const std::string& path) {
+  rehearse_reading(path, Reading::kImages);
+  return count_pixels(DatasetFile(path));
 }
 
 void print_summary(const DatasetSummary& summary, std::ostream& out) {
@@ -129,6 +143,7 @@ void require_new_sheet(const std::filesystem::path& picture) {
 void write_contact_sheet(const std::string& dataset_path, const std::filesystem::path& picture) {
   constexpr std::int64_t kMostSheetImages = 64;
   constexpr std::int64_t kMostSheetBytes = 1 << 26;
+  rehearse_reading(dataset_path, Reading::kImages);
   const DatasetFile file(dataset_path);
   const Split split = file.split(Split::kTrain) != nullptr ? Split::kTrain : Split::kTest;
   const SplitInfo& info = *file.split(split);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/dataset_file.hpp"
+#include "data/pixel_statistics.hpp"
 
 namespace gondola {
 
@@ -31,13 +32,20 @@ struct DatasetSummary {
   std::vector<ChecksumSummary> checksums;
 };
 
+// What reads a file below has it read by another process first where HDF5 may crash on it: see
+// foreign_scan.hpp, whose requirements hold here too.
+
 enum class Checksums {
   kAsStored,
   kVerify,  ///< Also compute them, which reads the whole file.
 };
 
-/// @throws as DatasetFile does
+/// @throws as DatasetFile does, ConfigError where checksums are to be verified of a file that
+/// stores none
 [[nodiscard]] DatasetSummary inspect_dataset(const std::string& path, Checksums checksums);
+
+/// count_pixels() of a file by its path. @throws as DatasetFile does
+[[nodiscard]] PixelStatistics inspect_pixels(const std::string& path);
 
 /// Prints a summary for people.
 void print_summary(const DatasetSummary& summary, std::ostream& out);

@@ -62,6 +62,11 @@ void ShardBuilder::add(const std::string& path) {
   const SplitInfo* split = dataset->split(split_);
   if (split == nullptr) return;
   if (!dataset->header().native && !scan) scan = scan_foreign(path, split_);
+  const bool is_known =
+      scan ? std::ssize(scan->sums) == split->image_bytes() : dataset->header().native;
+  if (!is_known) {
+    throw DataError(path + " changed while it was read, or is damaged; copy or make it again");
+  }
   check_same(path, *split);
   add_images(*dataset, *split, scan);
   add_shard(path, std::move(dataset), status);

@@ -1,4 +1,4 @@
-#include "launch/commands/dataset_command_options.hpp"
+#include "launch/command_options.hpp"
 
 #include <iostream>
 #include <sstream>
@@ -12,11 +12,11 @@ namespace gondola {
 
 namespace po = boost::program_options;
 
-std::optional<po::variables_map> parse_dataset_command(const std::string& command,
+std::optional<po::variables_map> parse_command_options(const std::string& command,
                                                        std::span<const std::string> args,
                                                        const std::string& positional,
                                                        po::options_description visible) {
-  visible.add_options()("help,h", "show this text");
+  visible.add_options()("help,h", "print this text, and end");
   po::options_description all;
   all.add(visible).add_options()(positional.c_str(), po::value<std::string>());
   po::positional_options_description places;
@@ -25,7 +25,12 @@ std::optional<po::variables_map> parse_dataset_command(const std::string& comman
   po::variables_map values;
   try {
     const std::vector<std::string> words(args.begin(), args.end());
-    po::store(po::command_line_parser(words).options(all).positional(places).run(), values);
+    constexpr int kWholeNames =
+        po::command_line_style::default_style & ~po::command_line_style::allow_guessing;
+    po::store(
+        po::command_line_parser(words).options(all).positional(places).style(kWholeNames).run(),
+        values);
+    po::notify(values);
   } catch (const po::unknown_option& error) {
     std::vector<std::string> names;
     for (const auto& option : visible.options()) {

@@ -1,12 +1,7 @@
 #include "launch/model_options.hpp"
 
-#include <cstdio>
-#include <sstream>
-#include <vector>
-
 #include "configs/errors.hpp"
-#include "configs/nearest_name.hpp"
-#include "launch/command_line.hpp"
+#include "launch/command_options.hpp"
 
 namespace gondola {
 
@@ -14,7 +9,7 @@ namespace po = boost::program_options;
 
 po::options_description model_option_table(std::int64_t default_images) {
   po::options_description table("Options");
-  table.add_options()("help,h", "this text")                                                     //
+  table.add_options()                                                                            //
       ("data", po::value<std::string>()->default_value(""), "dataset (default: the run's own)")  //
       ("split", po::value<std::string>()->default_value("test"), "test | train")                 //
       ("images", po::value<std::int64_t>()->default_value(default_images),
@@ -29,38 +24,9 @@ po::options_description model_option_table(std::int64_t default_images) {
 std::optional<po::variables_map> parse_model_command(const std::string& command,
                                                      std::span<const std::string> args,
                                                      const po::options_description& table) {
-  po::options_description all = table;
-  all.add_options()("run", po::value<std::string>());
-  po::positional_options_description positional;
-  positional.add("run", 1);
-  po::variables_map values;
-  try {
-    const std::vector<std::string> words(args.begin(), args.end());
-    po::store(
-        po::command_line_parser(words)
-            .options(all)
-            .positional(positional)
-            .style(po::command_line_style::default_style & ~po::command_line_style::allow_guessing)
-            .run(),
-        values);
-    po::notify(values);
-  } catch (const po::unknown_option& error) {
-    std::vector<std::string> names;
-    for (const auto& option : table.options()) names.push_back("--" + option->long_name());
-    const auto meant = did_you_mean(error.get_option_name(), names);
-    throw ConfigError("gondola " + command + " has no option " + error.get_option_name() +
-                      (meant.empty() ? "; see gondola " + command + " --help" : meant));
-  } catch (const po::error& error) {
-    throw ConfigError("gondola " + command + ": " + error.what() + "; see gondola " + command +
-                      " --help");
-  }
-  if (values.count("help") > 0) {
-    std::ostringstream text;
-    text << table;
-    std::fputs(command_help(command, text.str()).c_str(), stdout);
-    return std::nullopt;
-  }
-  if (values.count("run") == 0) {
+  auto values = parse_command_options(command, args, "run", table);
+  if (!values) return std::nullopt;
+  if (values->count("run") == 0) {
     throw ConfigError("gondola " + command + " needs a run folder or a checkpoint: gondola " +
                       command + " RUN");
   }

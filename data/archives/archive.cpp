@@ -29,6 +29,14 @@ std::unique_ptr<Archive> Archive::open(const std::string& path) {
   return open_folder(path);
 }
 
+void Archive::require_no_link(const std::function<bool(std::string_view)>& wanted) const {
+  const auto link = std::find_if(links_.begin(), links_.end(), wanted);
+  if (link == links_.end()) return;
+  throw DataError(path_ + ": " + *link +
+                  " is a link, which holds no bytes of its own; pack it again with what links lead "
+                  "to, by tar -h --hard-dereference or zip without -y");
+}
+
 std::vector<std::uint8_t> Archive::read_one(std::size_t member) const {
   std::vector<std::uint8_t> found;
   read([member](std::size_t other) { return other == member; },

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -29,6 +30,9 @@ class Archive {
   [[nodiscard]] const std::string& path() const { return path_; }
   /// Of the members, in natural order whatever order they lie in. Paths below the archive.
   [[nodiscard]] const std::vector<std::string>& names() const { return names_; }
+  /// Links in a tar or zip hold nothing to read and are no members.
+  /// @throws DataError naming one whose name is wanted
+  void require_no_link(const std::function<bool(std::string_view name)>& wanted) const;
   /// What to hash: the archive's own file, or each file of a folder in the order of names().
   [[nodiscard]] virtual std::vector<std::string> files() const = 0;
   /// Whether describe() is the path of a file of its own.
@@ -53,6 +57,7 @@ class Archive {
   explicit Archive(std::string path) : path_(std::move(path)) {}
   std::string path_;
   std::vector<std::string> names_;
+  std::vector<std::string> links_;  ///< Names of the links, hard and symbolic, of a tar or zip.
 };
 
 /// Whether the file's name says that it is a tar or zip; other files stand for themselves.

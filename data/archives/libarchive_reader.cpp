@@ -53,6 +53,19 @@ std::optional<std::string> LibarchiveReader::member_name(archive_entry* entry) c
   if (::archive_entry_filetype(entry) != AE_IFREG || ::archive_entry_hardlink(entry) != nullptr) {
     return std::nullopt;
   }
+  return shown_name(entry);
+}
+
+std::optional<std::string> LibarchiveReader::link_name(archive_entry* entry) const {
+  const char* target = ::archive_entry_hardlink(entry);
+  if (target == nullptr && ::archive_entry_filetype(entry) != AE_IFLNK) return std::nullopt;
+  auto name = shown_name(entry);
+  // tar packs a file that it is given twice as a link to itself.
+  return target != nullptr && name == without_dot(target) ? std::nullopt : name;
+}
+
+/// Nothing where it is hidden.
+std::optional<std::string> LibarchiveReader::shown_name(archive_entry* entry) const {
   const char* name = ::archive_entry_pathname(entry);
   if (name == nullptr) {
     throw DataError(path_ +

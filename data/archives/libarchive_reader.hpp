@@ -32,6 +32,10 @@ class LibarchiveReader {
   /// interest. @throws DataError where it has none that can be read
   [[nodiscard]] std::optional<std::string> member_name(archive_entry* entry) const;
 
+  /// Likewise of the entry that next() returned where it is a link, hard or symbolic, to something
+  /// else.
+  [[nodiscard]] std::optional<std::string> link_name(archive_entry* entry) const;
+
   /// The bytes of the entry that next() returned.
   /// @param member its name for messages; empty where the file stands for itself
   /// @param expected_bytes how many it says that it has; they may be others
@@ -53,6 +57,7 @@ class LibarchiveReader {
     void operator()(archive* handle) const { ::archive_read_free(handle); }
   };
 
+  [[nodiscard]] std::optional<std::string> shown_name(archive_entry* entry) const;
   [[noreturn]] void refuse(const std::string& member) const;
 
   std::string path_;

@@ -32,6 +32,7 @@ class PackedArchive final : public Archive {
       const auto name = reader.member_name(entry);
       keep = keep && reader.is_packed();
       tar.add(reader, entry, name.has_value());
+      if (const auto link = reader.link_name(entry)) links_.push_back(*link);
       if (!name) continue;
       stored.push_back(*name);
       keep = keep && ::archive_entry_size(entry) <= kMostKeptBytes - kept_bytes;

@@ -1,6 +1,7 @@
 #include "data/images/image_fit.hpp"
 
 #include "configs/errors.hpp"
+#include "data/image_source.hpp"
 #include "data/images/crop.hpp"
 
 namespace gondola {
@@ -44,6 +45,7 @@ PlanarImage to_colour(PlanarImage image) {
 }  // namespace
 
 PlanarImage ImageFit::apply(PlanarImage image) const {
+  require_possible(image);
   if (options_.channels != 0 && image.channels != options_.channels) {
     if (image.channels != 1 && image.channels != 3) {
       throw DataError("images of " + std::to_string(image.channels) +
@@ -63,6 +65,17 @@ PlanarImage ImageFit::apply(PlanarImage image) const {
   image.height = options_.height;
   image.width = options_.width;
   return image;
+}
+
+/// Before memory is taken.
+void ImageFit::require_possible(const PlanarImage& image) const {
+  const std::int64_t channels = options_.channels == 0 ? image.channels : options_.channels;
+  const std::int64_t height = options_.height == 0 ? image.height : options_.height;
+  const std::int64_t width = options_.height == 0 ? image.width : options_.width;
+  if (channels * height * width <= kMostImageBytes) return;
+  throw DataError("images of " + std::to_string(channels) + "x" + std::to_string(height) + "x" +
+                  std::to_string(width) + " would be made, but an image has at most " +
+                  std::to_string(kMostImageBytes) + " bytes; give a smaller --size");
 }
 
 std::shared_ptr<const Resizer> ImageFit::resizer_for(std::int64_t height,

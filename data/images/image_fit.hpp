@@ -29,13 +29,14 @@ class ImageFit {
   explicit ImageFit(const FitOptions& options) : options_(options) {}
 
   /// Thread-safe. @throws DataError where other channels are asked for than an image of neither 1
-  /// nor 3 channels has
+  /// nor 3 channels has, or more than kMostImageBytes
   [[nodiscard]] PlanarImage apply(PlanarImage image) const;
 
   /// What is done, in words; "" where nothing is.
   [[nodiscard]] std::string words() const;
 
  private:
+  void require_possible(const PlanarImage& image) const;
   [[nodiscard]] std::shared_ptr<const Resizer> resizer_for(std::int64_t height,
                                                            std::int64_t width) const;
 

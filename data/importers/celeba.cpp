@@ -5,6 +5,7 @@
 #include <map>
 #include <sstream>
 #include <string>
+#include <string_view>
 
 #include "configs/errors.hpp"
 #include "data/images/decode.hpp"
@@ -21,6 +22,9 @@ std::int64_t centred(std::int64_t length, std::int64_t part) {
   return std::llrint(static_cast<double>(length - part) / 2.0);
 }
 
+/// The list names the faces .jpg, also for those that are published as .png.
+std::string_view without_ending(std::string_view name) { return name.substr(0, name.rfind('.')); }
+
 class CelebaSource final : public ArchiveSource {
  public:
   explicit CelebaSource(const SourceOptions& options)
@@ -28,6 +32,11 @@ class CelebaSource final : public ArchiveSource {
     if (crop_ != 140 && crop_ != 148 && crop_ != 178) {
       throw ConfigError("--face-crop " + std::to_string(crop_) +
                         " is not possible; give 140, 148 or 178");
+    }
+    for (const auto& archive : archives()) {
+      archive->require_no_link([](std::string_view name) {
+        return is_image_name(name) || base_name(name) == kPartition;
+      });
     }
     read_partition();
     for (std::size_t i = 0; i < archives().size(); ++i) {
@@ -85,15 +94,15 @@ class CelebaSource final : public ArchiveSource {
                         " that is no file name followed by 0, 1 or 2: '" + line.substr(0, 60) +
                         "'; download it again");
       }
-      partition_[name] = part;
+      partition_[std::string(without_ending(name))] = part;
     }
   }
 
   void add_face(std::size_t archive, std::size_t member) {
     Split split = Split::kTrain;
     if (!partition_.empty()) {
-      const std::string name(base_name(archives()[archive]->names()[member]));
-      const auto found = partition_.find(name);
+      const auto found =
+          partition_.find(without_ending(base_name(archives()[archive]->names()[member])));
       if (found == partition_.end()) {
         throw DataError(archives()[archive]->describe(member) + " is not in the partition list (" +
                         std::to_string(partition_.size()) +
@@ -106,7 +115,7 @@ class CelebaSource final : public ArchiveSource {
   }
 
   std::int64_t crop_;
-  std::map<std::string, int, std::less<>> partition_;
+  std::map<std::string, int, std::less<>> partition_;  ///< By the name without its ending.
 };
 
 }  // namespace

@@ -87,6 +87,7 @@ class Cifar10Source final : public ImportSource {
 
   void add_input(const std::string& input) {
     const auto archive = Archive::open(input);
+    archive->require_no_link([](std::string_view name) { return batch_name(name).has_value(); });
     const bool plain = archive->members_are_files();
     archive->read(
         [&](std::size_t member) { return batch_name(archive->names()[member]).has_value(); },

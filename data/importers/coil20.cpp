@@ -52,6 +52,8 @@ class Coil20Source final : public ArchiveSource {
     };
     std::map<View, Place> views;
     for (std::size_t i = 0; i < archives().size(); ++i) {
+      archives()[i]->require_no_link(
+          [](std::string_view name) { return view_of(base_name(name)).has_value(); });
       const auto& names = archives()[i]->names();
       for (std::size_t member = 0; member < names.size(); ++member) {
         const auto view = view_of(base_name(names[member]));

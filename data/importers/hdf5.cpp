@@ -31,6 +31,7 @@ class OpenFile {
     for (const Split split : kSplits) {
       const auto i = static_cast<std::size_t>(split);
       if (datasets[i].empty()) continue;
+      paths_[i] = (datasets[i].starts_with("/") ? "" : "/") + datasets[i];
       splits_[i].emplace(file_.get(), datasets[i]);
       labels_[i] = read_foreign_labels(file_.get(), datasets[i], splits_[i]->layout().images);
     }
@@ -44,6 +45,7 @@ class OpenFile {
       link.put(split.has_value());
       if (!split) continue;
       link.put(split->layout());
+      link.put_list(paths_[static_cast<std::size_t>(which)]);
       link.put_list(split->name());
       link.put_list(split->shape());
       link.put_list(labels_[static_cast<std::size_t>(which)]);
@@ -60,6 +62,7 @@ class OpenFile {
 
  private:
   hdf5::Handle file_;
+  std::array<std::string, kSplits.size()> paths_;  ///< Of the datasets in the file.
   std::array<std::optional<ForeignImages>, kSplits.size()> splits_;
   std::array<std::vector<std::int64_t>, kSplits.size()> labels_;
 };
@@ -111,12 +114,14 @@ class Hdf5Source final : public ImportSource {
   void receive_split(Split which, ProcessLink& link) {
     const auto i = static_cast<std::size_t>(which);
     layouts_[i] = link.get<ForeignLayout>();
+    const auto path = link.get_list<std::string>();
     names_[i] = link.get_list<std::string>();
     const auto shape = link.get_list<std::vector<std::int64_t>>();
     auto& listed = listing_.of(which);
     listed.images = layouts_[i]->images;
     listed.labels = link.get_list<std::vector<std::int64_t>>();
-    listing_.recipe += std::string(", ") + split_name(which) + " " + foreign_shape_text(shape);
+    listing_.recipe +=
+        std::string(", ") + split_name(which) + " " + path + " " + foreign_shape_text(shape);
     if (layouts_[i]->up_to_one) listing_.recipe += " times 255";
   }
 

@@ -19,6 +19,7 @@ class ImagesSource final : public ArchiveSource {
   explicit ImagesSource(const std::vector<std::string>& inputs) : ArchiveSource(inputs) {
     std::vector<std::string> classes;
     for (const auto& archive : archives()) {
+      archive->require_no_link(is_image_name);
       for (const std::string& name : archive->names()) {
         if (is_image_name(name)) classes.push_back(folder_of(name));
       }

@@ -196,9 +196,12 @@ class Job {
     }
     for (const Split split : kSplits) {
       const SplitInfo* info = file->split(split);
-      const auto count = planned.ranges[static_cast<std::size_t>(split)].count;
-      if ((info == nullptr ? 0 : info->images) != count) refuse("it holds other images");
+      const auto range = planned.ranges[static_cast<std::size_t>(split)];
+      if ((info == nullptr ? 0 : info->images) != range.count) refuse("it holds other images");
       if (info != nullptr) {
+        if (file->read_labels(split) != plan_->labels(split, range)) {
+          refuse("it holds other labels");
+        }
         shape_ = Shape{info->channels, info->height, info->width};
         shape_name_ = planned.path;
       }

@@ -40,7 +40,7 @@ NamedTensors tensors_of(TrainedModel& model) {
 int run_export(std::span<const std::string> args, MpiSession& mpi) {
   namespace po = boost::program_options;
   po::options_description table("Options");
-  table.add_options()("help,h", "this text")  //
+  table.add_options()  //
       ("format", po::value<std::string>()->default_value("safetensors"),
        "safetensors | pt (for torch.load) | hdf5")  //
       ("output", po::value<std::string>(),

@@ -10,11 +10,12 @@
 #include <vector>
 
 #include "configs/errors.hpp"
+#include "data/image_source.hpp"
 #include "data/importers/import_job.hpp"
 #include "data/importers/importers.hpp"
 #include "data/inspect.hpp"
+#include "launch/command_options.hpp"
 #include "launch/commands/commands.hpp"
-#include "launch/commands/dataset_command_options.hpp"
 
 namespace gondola {
 namespace {
@@ -140,15 +141,31 @@ ImportOptions import_options(const po::variables_map& values) {
                                             {"bilinear", Filter::kBilinear},
                                             {"bicubic", Filter::kBicubic},
                                             {"lanczos", Filter::kLanczos}});
+  if (!values["filter"].defaulted() && options.fit.height == 0) {
+    throw ConfigError("--filter " + values["filter"].as<std::string>() +
+                      " needs a --size to bring the images to; give one, or leave it out");
+  }
   options.fit.channels = values["channels"].as<std::int64_t>();
   if (options.fit.channels != 0 && options.fit.channels != 1 && options.fit.channels != 3) {
     throw ConfigError("--channels " + std::to_string(options.fit.channels) +
                       " is not possible; give 1 (grey), 3 (colour) or 0 (leave)");
   }
+  const std::int64_t bytes = options.fit.height * options.fit.width * options.fit.channels;
+  if (bytes > kMostImageBytes) {
+    throw ConfigError("--size " + values["size"].as<std::string>() + " with --channels " +
+                      std::to_string(options.fit.channels) + " makes images of " +
+                      std::to_string(bytes) + " bytes, but an image has at most " +
+                      std::to_string(kMostImageBytes) + "; give a smaller size");
+  }
   options.plan.limit = number_option(values, "limit", std::int64_t{1} << 40);
   options.plan.train_share = read_split(values["split"].as<std::string>());
   options.plan.seed =
       static_cast<std::uint64_t>(number_option(values, "seed", std::int64_t{1} << 62));
+  if (!values["seed"].defaulted() && !options.plan.train_share) {
+    throw ConfigError("--seed " + std::to_string(options.plan.seed) +
+                      " needs a --split to draw; give one, such as train=0.9,test=0.1, or leave "
+                      "it out");
+  }
   options.plan.shard_images = number_option(values, "shard-images", kMostImages);
   options.jobs = number_option(values, "jobs", kMostJobs);
   if (options.jobs == 0) {
@@ -198,7 +215,7 @@ void print_report(const ImportReport& report) {
 }  // namespace
 
 int run_import(std::span<const std::string> args) {
-  const auto values = parse_dataset_command("import", args, "format", option_table());
+  const auto values = parse_command_options("import", args, "format", option_table());
   if (!values) {
     return static_cast<int>(ExitCode::kDone);
   }

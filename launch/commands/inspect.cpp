@@ -5,10 +5,9 @@
 #include <string>
 
 #include "configs/errors.hpp"
-#include "data/pixel_statistics.hpp"
 #include "launch/collective_files.hpp"
+#include "launch/command_options.hpp"
 #include "launch/commands/commands.hpp"
-#include "launch/commands/dataset_command_options.hpp"
 
 namespace gondola {
 
@@ -21,7 +20,7 @@ int run_inspect(std::span<const std::string> args) {
       "read everything and tell mean, range and histogram of each channel, and images "
       "that are there twice")("sheet", po::value<std::string>(),
                               "write the first images as a new PNG of this name");
-  const auto values = parse_dataset_command("inspect", args, "file", table);
+  const auto values = parse_command_options("inspect", args, "file", table);
   if (!values) {
     return static_cast<int>(ExitCode::kDone);
   }
@@ -30,11 +29,18 @@ int run_inspect(std::span<const std::string> args) {
         "the dataset file to inspect is missing; give gondola inspect FILE, or the "
         "folder of a run");
   }
+  const auto path = (*values)["file"].as<std::string>();
+  const bool is_run = std::filesystem::is_directory(path);
+  for (const char* option : {"verify", "statistics", "sheet"}) {
+    if (is_run && values->count(option) > 0) {
+      throw ConfigError(std::string("--") + option + " is for a dataset file, but " + path +
+                        " is a folder; leave it out, or give the file");
+    }
+  }
   if (values->count("sheet") > 0) {
     require_new_sheet((*values)["sheet"].as<std::string>());
   }
-  const auto path = (*values)["file"].as<std::string>();
-  if (std::filesystem::is_directory(path)) {
+  if (is_run) {
     std::cout << collective_verdict(path) << "\n";
     return static_cast<int>(ExitCode::kDone);
   }
@@ -42,7 +48,7 @@ int run_inspect(std::span<const std::string> args) {
   const auto summary = inspect_dataset(path, verify ? Checksums::kVerify : Checksums::kAsStored);
   print_summary(summary, std::cout);
   if (values->count("statistics") > 0) {
-    print_statistics(count_pixels(DatasetFile(path)), std::cout);
+    print_statistics(inspect_pixels(path), std::cout);
   }
   require_intact(summary);
   if (values->count("sheet") > 0) {

@@ -199,6 +199,76 @@ TEST_F(Imports, members_that_need_no_unpacking_are_read_in_any_order) {
   }
 }
 
+struct Link {
+  std::string name, target;
+  bool hard = false;
+};
+
+/// Packs a file, and a link.
+void write_archive_with_link(const std::string& path,
+                             const std::pair<std::string, std::string>& file, const Link& link) {
+  archive* out = ::archive_write_new();
+  ::archive_write_set_format_filter_by_ext(out, path.c_str());
+  ASSERT_EQ(::archive_write_open_filename(out, path.c_str()), ARCHIVE_OK);
+  archive_entry* entry = ::archive_entry_new();
+  ::archive_entry_set_perm(entry, 0644);
+  ::archive_entry_set_filetype(entry, AE_IFREG);
+  ::archive_entry_set_pathname(entry, file.first.c_str());
+  ::archive_entry_set_size(entry, static_cast<la_int64_t>(file.second.size()));
+  ::archive_write_header(out, entry);
+  ::archive_write_data(out, file.second.data(), file.second.size());
+  ::archive_entry_set_pathname(entry, link.name.c_str());
+  ::archive_entry_set_size(entry, 0);
+  if (link.hard) {
+    ::archive_entry_set_hardlink(entry, link.target.c_str());
+  } else {
+    ::archive_entry_set_filetype(entry, AE_IFLNK);
+    ::archive_entry_set_symlink(entry, link.target.c_str());
+  }
+  ::archive_write_header(out, entry);
+  ::archive_entry_free(entry);
+  ::archive_write_close(out);
+  ::archive_write_free(out);
+}
+
+TEST_F(Imports, links_to_pictures_in_an_archive_are_not_passed_over) {
+  write_pictures("p", 1);
+  const std::pair file("p/img0.png", read_bytes(in_folder("p/img0.png")));
+  for (const bool hard : {false, true}) {
+    for (const std::string name : {"p.tar", "p.tar.gz", "p.zip"}) {
+      if (hard && name == "p.zip") continue;  // has none
+      write_archive_with_link(in_folder(name), file, {"p/more.png", "p/img0.png", hard});
+      EXPECT_THAT(
+          complaint<DataError>([&] { import_from("images", {name}); }),
+          AllOf(HasSubstr(name + ": p/more.png is a link"), HasSubstr("--hard-dereference")))
+          << hard;
+    }
+    for (const std::string link : {"p/README", "p/.more.png"}) {
+      write_archive_with_link(in_folder("p.tar"), file, {link, "p/img0.png", hard});
+      import_from("images", {"p.tar"}, {.output = in_folder("out.h5")});
+      EXPECT_EQ(images_of("out.h5"), test_images(0, 1, 30)) << link << hard;
+      std::filesystem::remove(in_folder("out.h5"));
+    }
+  }
+  write_archive_with_link(in_folder("p.tar"), file, {"p/img0.png", "p/img0.png", /*hard=*/true});
+  import_from("images", {"p.tar"});
+  EXPECT_EQ(images_of("out.h5"), test_images(0, 1, 30)) << "tar was given a file twice";
+}
+
+TEST_F(Imports, links_to_what_a_dataset_needs_are_not_passed_over) {
+  const std::pair<std::string, std::string> file("notes.txt", "words");
+  for (const auto& [format, name] :
+       {std::pair("celeba", "a/000001.jpg"), std::pair("celeba", "a/list_eval_partition.txt"),
+        std::pair("coil20", "a/obj3__7.png"), std::pair("cifar10", "a/data_batch_2.bin")}) {
+    write_archive_with_link(in_folder("p.tar"), file, {name, "elsewhere"});
+    EXPECT_THAT(complaint<DataError>([&] { import_from(format, {"p.tar"}); }),
+                HasSubstr(std::string(name) + " is a link"));
+  }
+  write_archive_with_link(in_folder("p.tar"), file, {"a/overview.png", "elsewhere"});
+  EXPECT_THAT(complaint<MissingInputError>([&] { import_from("coil20", {"p.tar"}); }),
+              HasSubstr("no pictures"));
+}
+
 TEST_F(Imports, links_to_files_are_members_of_a_folder_and_those_to_folders_are_not) {
   write_pictures("elsewhere", 2);
   write_pictures("p/inner", 1);

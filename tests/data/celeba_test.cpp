@@ -25,6 +25,15 @@ TEST_F(Imports, celeba_is_cut_as_torchvision_cuts_and_sorted_by_its_list) {
   EXPECT_EQ(images_of("out.h5", Split::kTest)[0], test_byte(2, 35 * 178 + 15));
 }
 
+TEST_F(Imports, celeba_as_png_files_is_sorted_by_the_list_of_the_jpg_files) {
+  write_picture(in_folder("faces/000001.png"), 0, 218, 178);
+  write_picture(in_folder("faces/000002.png"), 1, 218, 178);
+  write_bytes("list_eval_partition.txt", "000001.jpg 2\n000002.jpg 0\n");
+  import_from("celeba", {"faces", "list_eval_partition.txt"});
+  EXPECT_EQ(images_of("out.h5")[0], test_byte(1, 35 * 178 + 15));
+  EXPECT_EQ(images_of("out.h5", Split::kTest)[0], test_byte(0, 35 * 178 + 15));
+}
+
 TEST_F(Imports, celeba_at_half_size_is_recognised) {
   write_picture(in_folder("faces/1.png"), 0, 109, 89);
   for (const auto& [side, top, left] :

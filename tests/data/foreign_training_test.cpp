@@ -145,41 +145,13 @@ TEST_F(ForeignTraining, what_cannot_be_trained_on_is_named) {
 
 /// Whatever is damaged, opening ends in a sentence: another process meets the crashes of HDF5.
 TEST_F(ForeignTraining, a_damaged_file_without_metadata_checksums_never_crashes_the_reader) {
-  {
-    const hdf5::Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
-    H5Pset_libver_bounds(access.get(), H5F_LIBVER_EARLIEST, H5F_LIBVER_V18);
-    const hdf5::Handle file(
-        H5Fcreate(in_folder("old.h5").c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()), H5Fclose);
-    const hsize_t shape[3] = {20, 8, 8}, chunk[3] = {3, 8, 8};
-    const hdf5::Handle space(H5Screate_simple(3, shape, nullptr), H5Sclose);
-    const hdf5::Handle creation(H5Pcreate(H5P_DATASET_CREATE), H5Pclose);
-    H5Pset_chunk(creation.get(), 3, chunk);
-    const hdf5::Handle dataset(H5Dcreate2(file.get(), "x", H5T_NATIVE_UINT8, space.get(),
-                                          H5P_DEFAULT, creation.get(), H5P_DEFAULT),
-                               H5Dclose);
-    const auto images = test_images(0, 20, 64);
-    H5Dwrite(dataset.get(), H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, images.data());
-  }
-  const std::string whole = read_bytes(in_folder("old.h5"));
-  EXPECT_EQ(read_ids(*open_source(in_folder("old.h5"), Split::kTrain, CacheKind::kNone), {19}),
+  const std::string path = make_old("old.h5");
+  EXPECT_EQ(read_ids(*open_source(path, Split::kTrain, CacheKind::kNone), {19}),
             test_images(19, 1, 64));
-  std::uint64_t state = 1;
-  const auto draw = [&state](std::size_t below) {
-    state = state * 6364136223846793005ULL + 1442695040888963407ULL;
-    return static_cast<std::size_t>(state >> 33) % below;
-  };
-  int refused = 0;
-  for (int trial = 0; trial < 60; ++trial) {
-    std::string damaged = whole;
-    for (int i = 0; i < 8; ++i) damaged[draw(damaged.size())] ^= static_cast<char>(1 + draw(255));
-    write_bytes("damaged.h5", damaged);
-    try {
-      const auto source = open_source(in_folder("damaged.h5"), Split::kTrain, CacheKind::kNone);
-      (void)read_ids(*source, first_ids(source->images()));
-    } catch (const Error&) {
-      ++refused;
-    }
-  }
+  const int refused = refusals_of_damage(path, [](const std::string& damaged) {
+    const auto source = open_source(damaged, Split::kTrain, CacheKind::kNone);
+    (void)read_ids(*source, first_ids(source->images()));
+  });
   EXPECT_GT(refused, 5);
 }
 

@@ -64,6 +64,8 @@ TEST_F(Hdf5Handle, datasets_come_back_with_their_shape_and_only_in_their_type) {
   EXPECT_THAT(got, IsEmpty());
   EXPECT_THAT(hdf5::read_dataset<float>(file.get(), "nothing"), IsEmpty());
   EXPECT_THAT(hdf5::link_names(file.get()), ElementsAre("nothing", "scalar", "x"));
+  EXPECT_THAT(hdf5::link_names(file.get(), 2), ElementsAre("nothing", "scalar"));
+  EXPECT_THAT(hdf5::link_names(file.get(), 0), IsEmpty());
   for (const auto& wrong :
        {complaint<DataError>([&] { (void)hdf5::read_dataset<double>(file.get(), "x"); }),
         complaint<DataError>([&] { (void)hdf5::read_dataset<std::int32_t>(file.get(), "x"); })}) {

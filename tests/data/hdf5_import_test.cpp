@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "data/importers/hdf5.hpp"
+#include "data/importers/import_job.hpp"
 #include "tests/data/foreign_files.hpp"
 #include "tests/data/source_files.hpp"
 
@@ -11,6 +12,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 class Hdf5Imports : public ForeignFiles {
  protected:
@@ -49,7 +51,7 @@ TEST_F(Hdf5Imports, every_layout_and_type_gives_the_same_images) {
   for (const char* name : {"nchw.h5", "nhwc.h5", "chunked.h5", "double.h5", "int.h5"}) {
     expect_images(name, 7, 3, 5, 4);
   }
-  EXPECT_THAT(open("chunked.h5")->listing().recipe, HasSubstr("train 7x5x4x3 times 255"));
+  EXPECT_THAT(open("chunked.h5")->listing().recipe, HasSubstr("train /images 7x5x4x3 times 255"));
   EXPECT_THAT(open("double.h5")->listing().recipe, Not(HasSubstr("times")));
 }
 
@@ -79,6 +81,18 @@ TEST_F(Hdf5Imports, splits_and_labels_lie_where_they_are_expected) {
   EXPECT_EQ(one->listing().of(Split::kTrain).images, 2);
   EXPECT_EQ(one->listing().of(Split::kTest).images, 0);
   EXPECT_THAT(one->listing().of(Split::kTrain).labels, ElementsAre(1, 2));
+}
+
+TEST_F(Hdf5Imports, a_file_made_of_another_dataset_is_not_kept) {
+  store("both.h5", {.path = "a", .shape = {3, 2, 2}}, values(3, 1, 2, 2, false));
+  store("both.h5", {.path = "b", .shape = {3, 2, 2}}, std::vector<double>(12));
+  const auto import_of = [&](const std::string& dataset) {
+    const auto source = open("both.h5", dataset);
+    return run_import(*source, {.output = in_folder("out.h5"), .name = "test"});
+  };
+  EXPECT_THAT(import_of("/a").made, SizeIs(1));
+  EXPECT_THAT(import_of("a").kept, SizeIs(1)) << "the same by another name";
+  EXPECT_THAT(complaint<ConfigError>([&] { (void)import_of("/b"); }), HasSubstr("another import"));
 }
 
 TEST_F(Hdf5Imports, only_what_is_wanted_is_delivered) {

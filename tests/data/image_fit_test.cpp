@@ -5,6 +5,7 @@
 namespace gondola {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 TEST(ImageFits, only_grey_and_coloured_images_are_made_the_other) {
@@ -23,6 +24,16 @@ TEST(ImageFits, only_grey_and_coloured_images_are_made_the_other) {
     EXPECT_THAT(complaint<DataError>([&] { (void)fit(channels, 3); }), HasSubstr("cannot be made"));
     EXPECT_THAT(complaint<DataError>([&] { (void)fit(channels, 1); }), HasSubstr("cannot be made"));
   }
+}
+
+TEST(ImageFits, an_image_of_too_many_bytes_is_refused_and_not_made) {
+  const ImageFit large({.height = 16384, .width = 16384});
+  EXPECT_THAT(
+      complaint<DataError>([&] {
+        (void)large.apply(
+            {.channels = 3, .height = 1, .width = 1, .pixels = std::vector<std::uint8_t>(3)});
+      }),
+      AllOf(HasSubstr("3x16384x16384"), HasSubstr("--size")));
 }
 
 }  // namespace

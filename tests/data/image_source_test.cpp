@@ -1,9 +1,13 @@
 #include "data/image_source.hpp"
 
+#include <pthread.h>
+
 #include <atomic>
 #include <cfenv>
 #include <csignal>
+#include <functional>
 #include <thread>
+#include <utility>
 
 #include "data/bus_error.hpp"
 #include "data/foreign_scan.hpp"
@@ -137,6 +141,31 @@ TEST_F(ImageSources, plain_foreign_files_are_read_past_hdf5) {
   const auto shards = ShardSet::open(path, Split::kTrain);
   EXPECT_TRUE(shards->shards()[0].file);
   EXPECT_EQ(read_ids(*shards, first_ids(10)), test_images(0, 10, 24));
+}
+
+std::function<void()> before_fork;  // once
+
+TEST_F(ImageSources, a_foreign_file_that_is_replaced_while_it_is_read_is_refused) {
+  ASSERT_EQ(::pthread_atfork(
+                [] {
+                  if (before_fork) std::exchange(before_fork, nullptr)();
+                },
+                nullptr, nullptr),
+            0);
+  {
+    const auto other = hdf5::create_file(in_folder("no-split.h5"));
+    const auto group = hdf5::create_group(other.get(), "test");
+    hdf5::write_dataset<std::uint8_t>(group.get(), "images", test_images(0, 2, 4),
+                                      std::vector<std::int64_t>{2, 1, 2, 2});
+  }
+  make_foreign("small.h5", {10, 1, 2, 2});
+  for (const std::string other : {"no-split.h5", "small.h5"}) {
+    const auto path = make_foreign("f.h5", {10, 3, 40, 50});
+    before_fork = [&] { std::filesystem::rename(in_folder(other), path); };
+    EXPECT_THAT(complaint<DataError>([&] { (void)ShardSet::open(path, Split::kTrain); }),
+                HasSubstr("f.h5 changed while it was read"))
+        << other;
+  }
 }
 
 TEST_F(ImageSources, a_library_without_thread_safety_reads_no_packed_images) {

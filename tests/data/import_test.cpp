@@ -186,6 +186,22 @@ TEST_F(Imports, files_of_another_import_are_refused_and_left_alone) {
   EXPECT_EQ(read_bytes(in_folder("out.h5")), "a letter");
 }
 
+TEST_F(Imports, files_of_other_labels_are_refused_and_left_alone) {
+  for (const int i : {1, 2, 3, 4}) {
+    write_picture(in_folder((i < 3 ? "p/a/" : "p/b/") + std::to_string(i) + ".png"), i, 2, 2);
+  }
+  for (const std::int64_t shard_images : {0, 2}) {
+    const ImportOptions options{.output = in_folder("s.h5"),
+                                .plan = {.shard_images = shard_images}};
+    import_from("images", {"p"}, options);
+    EXPECT_THAT(import_from("images", {"p"}, options).made, IsEmpty());
+    std::filesystem::rename(in_folder("p/a/2.png"), in_folder("p/b/2.png"));
+    EXPECT_THAT(complaint<ConfigError>([&] { import_from("images", {"p"}, options); }),
+                AllOf(HasSubstr("not overwritten"), HasSubstr("other labels")));
+    std::filesystem::rename(in_folder("p/b/2.png"), in_folder("p/a/2.png"));
+  }
+}
+
 TEST_F(Imports, damaged_pictures_are_named_or_left_out) {
   write_pictures("p", 6);
   const auto whole = read_bytes(in_folder("p/img3.png"));

@@ -2,18 +2,22 @@
 
 #include <png.h>
 
+#include <array>
 #include <cmath>
+#include <cstring>
+#include <functional>
 #include <sstream>
 
 #include "data/images/contact_sheet.hpp"
 #include "data/images/png.hpp"
 #include "data/pixel_statistics.hpp"
-#include "tests/data/data_test.hpp"
+#include "tests/data/foreign_files.hpp"
 
 namespace gondola {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -48,7 +52,7 @@ TEST_F(Inspection, tells_shape_splits_and_checksums) {
   EXPECT_NO_THROW(require_intact(summary));
 }
 
-TEST_F(Inspection, verifying_finds_a_single_changed_byte_anywhere) {
+TEST_F(Inspection, verifying_finds_a_single_changed_byte_of_the_images) {
   const std::string path = make_dataset("a.h5", 500, 200);
   const std::string whole = read_bytes(path);
   const auto images = test_images(0, 500, 24);
@@ -68,8 +72,47 @@ TEST_F(Inspection, verifying_finds_a_single_changed_byte_anywhere) {
 
 TEST_F(Inspection, foreign_files_are_told_apart) {
   const auto path = make_foreign("f.h5", {4, 1, 2, 2}, H5T_NATIVE_UINT8, true);
-  EXPECT_THAT(printed(inspect_dataset(path, Checksums::kVerify)),
+  EXPECT_THAT(printed(inspect_dataset(path, Checksums::kAsStored)),
               AllOf(HasSubstr("foreign"), HasSubstr("chunked or packed")));
+  EXPECT_THAT(complaint<ConfigError>([&] { (void)inspect_dataset(path, Checksums::kVerify); }),
+              AllOf(HasSubstr("f.h5"), HasSubstr("no checksums"), HasSubstr("--verify")));
+}
+
+using ForeignInspection = ForeignFiles;
+
+const std::vector<std::function<void(const std::string&)>> kInspections = {
+    [](const auto& path) { (void)inspect_dataset(path, Checksums::kAsStored); },
+    [](const auto& path) { (void)inspect_pixels(path); },
+    [](const auto& path) { write_contact_sheet(path, path + ".png"); }};
+
+/// Whatever is damaged, it ends in a sentence: another process meets the crashes of HDF5.
+TEST_F(ForeignInspection, a_damaged_file_without_metadata_checksums_never_crashes_the_reader) {
+  const std::string path = make_old("old.h5");
+  for (const auto& inspect : kInspections) {
+    EXPECT_NO_THROW(inspect(path));
+    EXPECT_GT(refusals_of_damage(path, inspect), 5);
+  }
+}
+
+/// HDF5 1.10 reads far beyond a chunk that is smaller than its dataset says, where it says less
+/// than a MiB, and mostly crashes.
+TEST_F(ForeignInspection, sizes_of_chunks_that_hdf5_crashes_on_do_no_harm) {
+  const std::string whole = read_bytes(make_old("old.h5"));
+  struct Layout {
+    std::array<std::uint32_t, 3> stored, claimed;  // the last sizes of a chunk, then of a value
+  };
+  for (const auto& [stored, claimed] :
+       {Layout{{8, 8, 1}, {8, 40000, 1}}, Layout{{7, 1, 8}, {7, 18000, 8}}}) {
+    std::string bytes = whole;
+    const auto at = whole.find({reinterpret_cast<const char*>(stored.data()), sizeof(stored)});
+    ASSERT_NE(at, whole.npos);
+    std::memcpy(bytes.data() + at, claimed.data(), sizeof(claimed));
+    write_bytes("damaged.h5", bytes);
+    for (const auto& inspect : kInspections) {
+      EXPECT_THAT(complaint<DataError>([&] { inspect(in_folder("damaged.h5")); }),
+                  AnyOf(HasSubstr("damaged.h5"), "no error"));
+    }
+  }
 }
 
 TEST_F(Inspection, statistics_are_those_of_the_pixels) {

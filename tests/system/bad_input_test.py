@@ -201,6 +201,9 @@ class BadInputTest(TrainingTest):
         for wrong, says in [(["--size", "0x3"], ("0x3",)), (["--size", "-3"], ("-3",)),
                             (["--size", "8x"], ("8x",)), (["--crop", "center"], ("--size",)),
                             (["--filter", "cubic"], ("cubic", "bicubic")),
+                            (["--filter", "lanczos"], ("lanczos", "--size")),
+                            (["--seed", "5"], ("--seed 5", "--split")),
+                            (["--size", "16384", "--channels", "3"], ("16384", "268435456")),
                             (["--channels", "2"], ("2",)), (["--split", "train=0.5"], ("train=0.5",)),
                             (["--split", "train=0.5,test=0.6"], ("0.6",)), (["--jobs", "-1"], ("-1",)),
                             (["--cameras", "images"], ("norb",)), (["--limti", "3"], ("--limit",))]:
@@ -215,6 +218,9 @@ class BadInputTest(TrainingTest):
     def test_inspect(self):
         self.refuse(66, "inspect", "absent.h5", says=("absent.h5",))
         self.refuse(65, "inspect", self.make("flat"), says=("40x784",))
+        self.refuse(64, "inspect", self.make("good"), "--verify", says=("good.h5", "no checksums"))
+        for option in (["--verify"], ["--statistics"], ["--sheet", "sheet.png"]):
+            self.refuse(64, "inspect", ".", *option, says=(option[0], "is a folder"))
 
     def test_a_metrics_port_that_is_taken_is_a_warning(self):
         with socket.socket() as taken:
