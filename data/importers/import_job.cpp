@@ -16,6 +16,7 @@
 
 #include "configs/errors.hpp"
 #include "data/dataset_writer.hpp"
+#include "data/foreign_scan.hpp"
 #include "data/importers/image_pipeline.hpp"
 #include "data/importers/source_sums.hpp"
 
@@ -186,6 +187,7 @@ class Job {
     };
     std::optional<DatasetFile> file;
     try {
+      rehearse_reading(planned.path, Reading::kSizes);
       file.emplace(planned.path);
     } catch (const Error&) {
       refuse("it is no dataset");

@@ -16,10 +16,9 @@ TEST(CheckpointThread, the_snapshot_is_the_owners_again_once_the_outcome_is_ther
   CheckpointWriter writer;
   for (std::int64_t step = 1; step <= 200; ++step) {
     std::fill(snapshot.begin(), snapshot.end(), static_cast<double>(step));
-    writer.begin(step, [&] { written = std::accumulate(snapshot.begin(), snapshot.end(), 0.0); });
+    writer.begin([&] { written = std::accumulate(snapshot.begin(), snapshot.end(), 0.0); });
     std::optional<WriteOutcome> outcome;
     while (!outcome) outcome = step % 2 == 0 ? writer.poll() : writer.wait();
-    EXPECT_EQ(outcome->step, step);
     EXPECT_EQ(written, 10000.0 * static_cast<double>(step));
   }
 }
