@@ -19,6 +19,7 @@
 #include "launch/watchdog.hpp"
 #include "monitoring/histogram_plot.hpp"
 #include "trainer/checkpoint/checkpoint_folder.hpp"
+#include "trainer/checkpoint/checkpoint_saver.hpp"
 #include "trainer/evaluation/evaluate.hpp"
 #include "trainer/latent/latent_gaussian.hpp"
 #include "trainer/parallel/mpi_communicator.hpp"
@@ -110,6 +111,7 @@ int run_eval(std::span<const std::string> args, MpiSession& mpi) {
   CollectiveProgress progress;
   const Watchdog watchdog(progress, {.rank = mpi.rank(), .size = mpi.size()});
   MpiCommunicator control(mpi.world(), progress);
+  progress.allow_extra_seconds(kRankZeroSeconds);  // to read a checkpoint whole
   // `best` of a run that goes on may move meanwhile.
   const auto checkpoint =
       decide_on_rank_zero(control, [&] { return checkpoint_named(options.run).string(); });
@@ -117,6 +119,7 @@ int run_eval(std::span<const std::string> args, MpiSession& mpi) {
   const auto source = model.open_images(options.data, options.split);
   const auto targets = model.open_targets(*source, options.split);
   compare_what_is_evaluated(args, model, *source, control);
+  progress.allow_extra_seconds(0);
   const auto report =
       evaluate(model.config(), model.reconstructor(), {.source = *source, .targets = targets.get()},
                model.options(), options.images, control, progress);

@@ -198,12 +198,14 @@ void compare_start(Trainee& trainee, Communicator& control) {
 /// that goes on from a checkpoint of its own has them already.
 void read_initial_weights(const RunConfig& config, Trainee& trainee, Communicator& control) {
   if (config.checkpoint.init.empty()) return;
-  const auto checkpoints = std::filesystem::path(config.run.folder) / "checkpoints";
-  const bool goes_on = config.run.resume == "auto" ? !list_checkpoints(checkpoints).empty()
-                                                   : !config.run.resume.empty();
-  if (goes_on) return;
-  const auto checkpoint = decide_on_rank_zero(
-      control, [&] { return checkpoint_named(config.checkpoint.init).string(); });
+  // Ranks may see different files: rank 0 says whether the run goes on.
+  const auto checkpoint = decide_on_rank_zero(control, [&] {
+    const auto own = std::filesystem::path(config.run.folder) / "checkpoints";
+    const bool goes_on =
+        config.run.resume == "auto" ? !list_checkpoints(own).empty() : !config.run.resume.empty();
+    return goes_on ? "" : checkpoint_named(config.checkpoint.init).string();
+  });
+  if (checkpoint.empty()) return;
   read_model(checkpoint_named(checkpoint), *trainee.model.decoder,
              /*mean_image=*/nullptr, Weights::kLatest);
   if (trainee.average.defined()) trainee.average.copy_(trainee.flat());
@@ -305,13 +307,12 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
       if (*images) *images = cache_on_node(std::move(*images), mpi, control, progress);
     }
   }
+  progress.allow_extra_seconds(kRankZeroSeconds);  // to read a checkpoint whole
   read_initial_weights(config, trainee, control);
   if (!config.monitoring.token_file.empty()) {
     [[maybe_unused]] const auto token = read_token_file(config.monitoring.token_file);
   }
-  progress.allow_extra_seconds(kRankZeroSeconds);  // to read a checkpoint whole
   const auto folder = open_run_folder(config, loaded.preset, fingerprint_of(sources), control);
-  progress.allow_extra_seconds(0);
   watchdog.log_to(folder.path);
   const CollectivesOnError on_error(folder.path, mpi.rank(), mpi.size(), progress.log());
   auto state = trainee.state();
@@ -325,6 +326,7 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
                               config.trainer.batch_size);
     }
   }
+  progress.allow_extra_seconds(0);
   if (config.trainer.matmul == Matmul::kAuto) {
     config.trainer.matmul = choose_matmul(config, binding.device, folder.resume_from, control);
     set_matmul(*trainee.model.decoder, config.trainer.matmul);

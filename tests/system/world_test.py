@@ -55,6 +55,22 @@ class WorldTest(TrainingTest):
                     ["-wdir", str(self.folder / "two"), *command],
                     "checkpoint of rank 3", "give every rank the same checkpoint")
 
+    def test_whether_a_run_goes_on_is_what_rank_zero_sees(self):
+        """One with checkpoint.init too, which a rank without the run's own checkpoint would read."""
+        for name in ("one", "two"):
+            (self.folder / name).mkdir()
+        self.train(1, OPTIONS, run="first")
+        self.train(1, OPTIONS, folder=self.folder / "one")
+        command = [PROGRAM, "train", *flags(OPTIONS, {
+            "run.folder": "run", "run.resume": "auto", "trainer.steps": 8,
+            "checkpoint.init": self.folder / "first", "parallel.timeout_seconds": 5})]
+        world = World(1, "-wdir", str(self.folder / "one"), *command, ":", "-n", "1",
+                      "-wdir", str(self.folder / "two"), *command)
+        self.addCleanup(world.kill)
+        code, _ = world.end()
+        self.assertEqual(code, 66, world.errors)
+        self.assertIn("there is no file run/checkpoints/step-00000004/state.h5", world.errors)
+
     def test_tasks_of_slurm_that_are_worlds_of_one_are_refused_and_one_of_them_speaks(self):
         for command in ("train", "eval", "encode", "reconstruct", "bench"):
             for task in ("0", "1"):
