@@ -42,8 +42,7 @@ SirenDecoder::SirenDecoder(const ModelSection& model, const LatentSection& laten
       hidden_layers_(static_cast<std::size_t>(model.layers)),
       w0_(model.activation == ActivationKind::kSin ? model.w0 : 1.0),
       plain_(Activation(model.activation, model.leaky_slope), precision),
-      fused_(model.activation == ActivationKind::kSin && precision != Precision::kBf16 &&
-             device.is_cpu()),
+      fused_(model.activation == ActivationKind::kSin && precision != Precision::kBf16),
       first_(this->parameters().declare(specs(model, latent.size, channels))),
       grid_(full_grid(height, width,
                       torch::TensorOptions().dtype(storage_dtype(precision)).device(device))) {}
@@ -80,7 +79,7 @@ torch::Tensor SirenDecoder::squared_error(const torch::Tensor& latents, const to
   check(latents);
   const Coordinates& at = points_of(pass);
   const auto target = values_at(images, at).flatten(2);  // [B, C, N]
-  if (fused_) return functions_.squared_error(layers(), at.points, latents, target) * at.weight;
+  if (fused_) return functions_.squared_error(layers(), at.points, latents, target, at.weight);
   const auto values = plain_.decode(layers(), at.points, latents);
   return (values.transpose(1, 2) - values_of(target, values.scalar_type()))
              .square()

@@ -22,7 +22,7 @@ namespace gondola {
 /// The first layer is split, W0 [c, z] = Wc c + Wz z, so that its product costs N + B rows instead
 /// of B N. Parameters: siren.layer<i>.weight [out, in], siren.layer<i>.bias [out].
 ///
-/// Sines in float32 and float64 on the CPU go through SirenFunctions, tile by tile; all else
+/// Sines in float32 (and TF32) and float64 go through SirenFunctions, tile by tile; all else
 /// through SirenPlain.
 class SirenDecoder final : public Decoder {
  public:

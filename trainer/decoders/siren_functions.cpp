@@ -120,10 +120,17 @@ struct Decode : torch::autograd::Function<Decode> {
   }
 };
 
+/// Whether all images weigh the same. The gradient of a sum over the images says so by its stride,
+/// which costs a GPU no waiting.
+bool are_alike(const torch::Tensor& weights) {
+  return weights.numel() <= 1 || weights.stride(0) == 0 ||
+         weights.eq(weights[0]).all().item<bool>();
+}
+
 struct SquaredError : torch::autograd::Function<SquaredError> {
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& latents,
                                const torch::Tensor& points, at::TensorList layers,
-                               const torch::Tensor& target, MatrixProduct product) {
+                               const torch::Tensor& target, double weight, MatrixProduct product) {
     const SirenTiles tiles(SirenLayers::of(layers.vec()), points, latents, product);
     auto result = tiles.squared_error(target);
     tensor_list saved = {latents, points};
@@ -133,34 +140,38 @@ struct SquaredError : torch::autograd::Function<SquaredError> {
     for (auto& tensor : result.gradients.layers.tensors()) saved.push_back(std::move(tensor));
     context->save_for_backward(saved);
     context->saved_data["inputs"] = static_cast<std::int64_t>(2 + layers.size());
+    context->saved_data["weight"] = weight;
     save(context, product);
-    return result.per_image;
+    return result.per_image * weight;
   }
 
   static tensor_list backward(AutogradContext* context, tensor_list gradients) {
     const auto saved = context->get_saved_variables();
     const auto inputs = static_cast<std::size_t>(context->saved_data["inputs"].toInt());
-    const auto& weight = gradients[0];  // of the images, [B]
+    if (!gradients[0].defined()) return tensor_list(inputs + 3);
     const auto& target = saved[inputs];
-    if (!weight.defined()) return tensor_list(inputs + 2);
+    const auto of_points = context->saved_data["weight"].toDouble();
     if (at::GradMode::is_enabled()) {
       auto result = differentiable_gradients(
-          context, part(saved, 0, inputs), weight, [&](const tensor_list& at) {
+          context, part(saved, 0, inputs), gradients[0], [&](const tensor_list& at) {
             const auto values = plain().decode(with_graphs(part(at, 2, inputs)), at[1], at[0]);
             return (values.transpose(1, 2) - values_of(target, values.scalar_type()))
-                .square()
-                .sum({1, 2});
+                       .square()
+                       .sum({1, 2}) *
+                   of_points;
           });
-      result.resize(inputs + 2);
+      result.resize(inputs + 3);
       return result;
     }
+    const bool alike = are_alike(gradients[0]);
+    const auto weight = gradients[0] * of_points;  // of the images, [B]
     const auto of_latents = saved[inputs + 1] * weight.unsqueeze(1);
-    if (weight.numel() == 0 || weight.eq(weight[0]).all().item<bool>()) {
+    if (alike) {
       tensor_list result = {of_latents, {}};
       for (std::size_t i = inputs + 2; i < saved.size(); ++i) {
         result.push_back(weight.numel() == 0 ? saved[i] : saved[i] * weight[0]);
       }
-      result.resize(inputs + 2);
+      result.resize(inputs + 3);
       return result;
     }
     const SirenTiles tiles(SirenLayers::of(part(saved, 2, inputs)), saved[1], saved[0],
@@ -169,7 +180,7 @@ struct SquaredError : torch::autograd::Function<SquaredError> {
         values_of(target, saved[1].scalar_type()).transpose(1, 2));  // [B, N, C]
     const auto result =
         tiles.backward(residual.mul_(2 * weight.view({-1, 1, 1})), {}, SirenTiles::Wanted::kAll);
-    return arranged(result.latents, result.layers, 2);
+    return arranged(result.latents, result.layers, 3);
   }
 };
 
@@ -263,9 +274,10 @@ torch::Tensor SirenFunctions::decode(const SirenLayers& layers, const torch::Ten
 
 torch::Tensor SirenFunctions::squared_error(const SirenLayers& layers, const torch::Tensor& points,
                                             const torch::Tensor& latents,
-                                            const torch::Tensor& target) const {
+                                            const torch::Tensor& target, double weight) const {
   const auto tensors = layers.tensors();
-  return SquaredError::apply(latents, points, at::TensorList(tensors), target.detach(), product);
+  return SquaredError::apply(latents, points, at::TensorList(tensors), target.detach(), weight,
+                             product);
 }
 
 SirenFunctions::Origin SirenFunctions::gradient_at_origin(const SirenLayers& layers,

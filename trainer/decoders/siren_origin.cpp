@@ -1,32 +1,20 @@
 #include "trainer/decoders/siren_origin.hpp"
 
-#include <ATen/Dispatch.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "trainer/decoders/pixel_target.hpp"
 #include "trainer/kernels/parallel_tasks.hpp"
-#include "trainer/kernels/sine_loops.hpp"
+#include "trainer/kernels/sine_operations.hpp"
 
 namespace gondola {
 namespace {
 
-constexpr std::int64_t kChunkPoints = 1024;
+std::int64_t most_chunk_points(torch::Device device) { return device.is_cpu() ? 1024 : 32768; }
 
 /// F0 - x of some coordinates. values [n, C], target [B, C, n] -> [B, C, n]
 torch::Tensor residual_of(const torch::Tensor& values, const torch::Tensor& target) {
   return values.t().unsqueeze(0) - values_of(target, values.scalar_type());
-}
-
-void add_sine(const torch::Tensor& bias, const torch::Tensor& x, SirenOrigin::Pass& pass) {
-  pass.sines.push_back(torch::empty_like(x));
-  pass.cosines.push_back(torch::empty_like(x));
-  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "siren_origin", [&] {
-    sine_loops<scalar_t>().sine(x.size(0), x.size(1), bias.data_ptr<scalar_t>(),
-                                x.data_ptr<scalar_t>(), pass.sines.back().data_ptr<scalar_t>(),
-                                pass.cosines.back().data_ptr<scalar_t>());
-  });
 }
 
 /// [C, n, h] as [C n, h].
@@ -74,12 +62,13 @@ SirenOrigin::SirenOrigin(SirenLayers layers, torch::Tensor points, MatrixProduct
       transposed_(1),
       points_(points.contiguous()),
       product_(product),
-      tasks_(parallel_width()) {
+      tasks_(parallel_width(points_.device())) {
   for (std::size_t layer = 1; layer < layers_.depth(); ++layer) {
     transposed_.push_back(layers_.weights[layer].t().contiguous());
   }
   const auto count = points_.size(0);
-  const auto each = std::clamp<std::int64_t>((count + tasks_ - 1) / tasks_, 1, kChunkPoints);
+  const auto each = std::clamp<std::int64_t>((count + tasks_ - 1) / tasks_, 1,
+                                             most_chunk_points(points_.device()));
   chunks_ = (count + each - 1) / each;
   chunk_points_ = chunks_ == 0 ? 0 : (count + chunks_ - 1) / chunks_;
 }
@@ -103,12 +92,16 @@ torch::Tensor SirenOrigin::product(const torch::Tensor& x, const torch::Tensor& 
 
 SirenOrigin::Pass SirenOrigin::pass(const Chunk& chunk) const {
   const auto depth = layers_.depth();
+  const auto& operations = sine_operations(points_.device());
   Pass pass;
   for (std::size_t layer = 0; layer < depth; ++layer) {
     const auto x = layer == 0
                        ? points_.narrow(0, chunk.first, chunk.count).mm(layers_.of_points().t())
                        : product(pass.sines.back(), layers_.weights[layer]);
-    add_sine(layers_.biases[layer], x, pass);
+    pass.sines.push_back(torch::empty_like(x));
+    pass.cosines.push_back(torch::empty_like(x));
+    operations.sine(x, layers_.biases[layer],
+                    {.sines = pass.sines.back(), .cosines = pass.cosines.back()});
   }
   pass.values = at::addmm(layers_.biases.back(), pass.sines.back(), layers_.weights.back().t());
 

@@ -11,15 +11,15 @@
 
 namespace gondola {
 
-/// The gradient of every image's squared error at z = 0, and its backward pass, in closed form on
-/// the CPU and without autograd. With F0 = F(c, 0) and D = d F / d a_0, of the coordinates alone:
+/// The gradient of every image's squared error at z = 0, and its backward pass, in closed form and
+/// without autograd. With F0 = F(c, 0) and D = d F / d a_0, of the coordinates alone:
 ///
 ///     R = 2 (F0 - x) [B, C N],   V = R D [B, h],   g = V Wz [B, k].
 ///
 /// Backward, given G = d L / d g, the batch comes in through two sums, of J = D Wz and of F0:
 /// J' = R^T G [C N, k] and s = sum_b G_b [k]. From them dWz = D^T J', D' = J' Wz^T, F0' = 2 D Wz s,
 /// and one pass back through N coordinates' forward and backward pass, instead of B N.
-/// Coordinates are taken in chunks, spread over ATen's threads. Letters as in SirenLayers.
+/// Coordinates are taken in chunks, on a CPU spread over ATen's threads. Letters as in SirenLayers.
 class SirenOrigin {
  public:
   /// The forward and the backward pass of some coordinates.

@@ -1,18 +1,18 @@
 #include "trainer/decoders/siren_tiles.hpp"
 
-#include <ATen/Dispatch.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "trainer/decoders/pixel_target.hpp"
 #include "trainer/kernels/parallel_tasks.hpp"
-#include "trainer/kernels/sine_loops.hpp"
+#include "trainer/kernels/sine_operations.hpp"
 
 namespace gondola {
 namespace {
 
-constexpr std::int64_t kTileRows = 1024;  // some MB of work space: a few times a core's cache
+/// On a CPU some MB of work space, a few times a core's cache; on a GPU some 600 MB, in kernels
+/// that fill it.
+std::int64_t tile_rows(torch::Device device) { return device.is_cpu() ? 1024 : 65536; }
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -36,16 +36,10 @@ struct SirenTiles::Partial {
 };
 
 /// One thread's work space of a tile.
-template <typename T>
 class SirenTiles::Worker {
  public:
   explicit Worker(const SirenTiles& tiles)
-      : tiles_(tiles),
-        loops_(sine_loops<T>()),
-        width_(tiles.layers_.width()),
-        gradient_(workspace()),
-        next_gradient_(workspace()),
-        first_sums_(torch::empty({3, width_}, tiles.points_.options())) {
+      : tiles_(tiles), gradient_(workspace()), next_gradient_(workspace()) {
     for (std::size_t layer = 0; layer < depth(); ++layer) {
       own_.sines.push_back(workspace());
       own_.cosines.push_back(layer == 0 ? torch::Tensor() : workspace());
@@ -66,25 +60,20 @@ class SirenTiles::Worker {
       cosines_.push_back(
           (keeps ? kept.cosines[layer - 1] : own_.cosines[layer]).narrow(0, first, tile.rows()));
     }
-    make_point_tables();
+    make_point_table();
   }
 
   /// The first layer's sines.
   void first_layer() {
-    for (std::int64_t i = 0; i < tile_.images; ++i) {
-      const auto at = (tile_.first_image + i) * width_;
-      loops_.sum_sine(tile_.points, width_, data(point_sines_), data(point_cosines_),
-                      data(tiles_.latent_sines_) + at, data(tiles_.latent_cosines_) + at,
-                      data(sines_[0]) + i * tile_.points * width_);
-    }
+    tiles_.operations_.sum_sine(of_points_, of_images(tiles_.of_latents_), sines_[0]);
   }
 
   void hidden_layers() {
     for (std::size_t layer = 1; layer < depth(); ++layer) {
       const auto product = tiles_.product_.multiply(
           sines_[layer - 1], tiles_.layers_.weights[layer], gradient_.narrow(0, 0, tile_.rows()));
-      loops_.sine(tile_.rows(), width_, data(tiles_.layers_.biases[layer]), data(product),
-                  data(sines_[layer]), data(cosines_[layer]));
+      tiles_.operations_.sine(product, tiles_.layers_.biases[layer],
+                              {.sines = sines_[layer], .cosines = cosines_[layer]});
     }
   }
 
@@ -108,9 +97,8 @@ class SirenTiles::Worker {
     if (last == 0) {
       at::mm_out(gradient, residual, layers.weights.back());
     } else {
-      loops_.last_slope(tile_.rows(), width_, layers.channels(), data(residual),
-                        data(layers.weights.back()), data(cosines_[last]), data(gradient),
-                        data(sum.layers.biases[last]));
+      tiles_.operations_.last_slope(residual, layers.weights.back(), cosines_[last], gradient,
+                                    sum.layers.biases[last]);
     }
     for (auto layer = last; layer > 0; --layer) {
       if (weights) {
@@ -119,11 +107,12 @@ class SirenTiles::Worker {
       next = tiles_.product_.multiply(gradient, tiles_.transposed_[layer], next);
       std::swap(gradient, next);
       if (layer > 1) {
-        loops_.slope(tile_.rows(), width_, data(cosines_[layer - 1]), data(gradient),
-                     data(sum.layers.biases[layer - 1]));
+        tiles_.operations_.slope(cosines_[layer - 1], gradient, sum.layers.biases[layer - 1]);
       }
     }
-    first_layer_backward(gradient, sum);
+    tiles_.operations_.first_slope(points_, of_points_, of_images(tiles_.of_latents_), gradient,
+                                   sum.of_latents.narrow(0, tile_.first_image, tile_.images),
+                                   sum.of_points);
   }
 
   /// Of this worker, for values of the tile's rows: [rows, C].
@@ -141,52 +130,34 @@ class SirenTiles::Worker {
   }
 
  private:
-  static T* data(const torch::Tensor& x) { return x.data_ptr<T>(); }
   [[nodiscard]] std::size_t depth() const { return tiles_.layers_.depth(); }
   [[nodiscard]] torch::Tensor workspace() const {
-    return torch::empty({tiles_.tile_images_ * tiles_.tile_points_, width_},
+    return torch::empty({tiles_.tile_images_ * tiles_.tile_points_, tiles_.layers_.width()},
                         tiles_.points_.options());
   }
-
-  /// sin p and cos p of the tile's coordinates; tiles are visited in their order.
-  void make_point_tables() {
-    if (tables_of_ == tile_.first_point) return;
-    tables_of_ = tile_.first_point;
-    points_ = tiles_.points_.narrow(0, tile_.first_point, tile_.points);
-    const auto product = points_.mm(tiles_.layers_.of_points().t());
-    point_sines_ = torch::empty_like(product);
-    point_cosines_ = torch::empty_like(product);
-    loops_.sine(tile_.points, width_, data(tiles_.layers_.biases[0]), data(product),
-                data(point_sines_), data(point_cosines_));
+  [[nodiscard]] SineTable of_images(const SineTable& all) const {
+    return {.sines = all.sines.narrow(0, tile_.first_image, tile_.images),
+            .cosines = all.cosines.narrow(0, tile_.first_image, tile_.images)};
   }
 
-  /// @param gradient d loss / d (sines of the first layer).
-  void first_layer_backward(const torch::Tensor& gradient, Partial& sum) {
-    for (std::int64_t i = 0; i < tile_.images; ++i) {
-      const auto image = tile_.first_image + i;
-      const auto at = image * width_;
-      first_sums_.zero_();
-      loops_.first_slope(tile_.points, width_, data(points_), data(point_sines_),
-                         data(point_cosines_), data(tiles_.latent_sines_) + at,
-                         data(tiles_.latent_cosines_) + at,
-                         data(gradient) + i * tile_.points * width_, data(first_sums_));
-      sum.of_latents[image].add_(first_sums_[0]);
-      sum.of_points.add_(first_sums_.narrow(0, 1, 2));
-    }
+  /// Of p, for the tile's coordinates; tiles are visited in their order.
+  void make_point_table() {
+    if (table_of_ == tile_.first_point) return;
+    table_of_ = tile_.first_point;
+    points_ = tiles_.points_.narrow(0, tile_.first_point, tile_.points);
+    const auto product = points_.mm(tiles_.layers_.of_points().t());
+    of_points_ = {.sines = torch::empty_like(product), .cosines = torch::empty_like(product)};
+    tiles_.operations_.sine(product, tiles_.layers_.biases[0], of_points_);
   }
 
   const SirenTiles& tiles_;
-  const SineLoops<T>& loops_;
-  std::int64_t width_;
   Activations own_;
   torch::Tensor gradient_;  ///< Also of products in the forward pass.
   torch::Tensor next_gradient_;
-  torch::Tensor first_sums_;  ///< [3, h]
   torch::Tensor values_;
-  std::int64_t tables_of_ = -1;  ///< The first coordinate of the tables.
-  torch::Tensor points_;         ///< [points, 2]
-  torch::Tensor point_sines_;    ///< [points, h]
-  torch::Tensor point_cosines_;
+  std::int64_t table_of_ = -1;  ///< The first coordinate of of_points_.
+  torch::Tensor points_;        ///< [points, 2]
+  SineTable of_points_;         ///< [points, h]
   Tile tile_{};
   std::int64_t row_ = 0;
   std::vector<torch::Tensor> sines_;    ///< L of [rows, h]
@@ -200,18 +171,19 @@ SirenTiles::SirenTiles(SirenLayers layers, torch::Tensor points, torch::Tensor l
       points_(points.contiguous()),
       latents_(latents.detach()),
       product_(product),
-      tasks_(parallel_width()) {
+      operations_(sine_operations(points_.device())),
+      tasks_(parallel_width(points_.device())) {
   const at::NoGradGuard no_grad;
   for (std::size_t layer = 1; layer < layers_.depth(); ++layer) {
     transposed_.push_back(layers_.weights[layer].t().contiguous());
   }
   const auto q = latents_.mm(layers_.of_latents().t());  // [B, h]
-  latent_sines_ = q.sin();
-  latent_cosines_ = q.cos();
+  of_latents_ = {.sines = q.sin(), .cosines = q.cos()};
 
   const auto images = latents_.size(0);
   const auto count = points_.size(0);
-  const auto rows = std::clamp<std::int64_t>(divide_up(images * count, tasks_), 64, kTileRows);
+  const auto rows =
+      std::clamp<std::int64_t>(divide_up(images * count, tasks_), 64, tile_rows(points_.device()));
   if (count >= rows) {
     tile_images_ = 1;
     tile_points_ = divide_up(count, divide_up(count, rows));
@@ -240,14 +212,12 @@ SirenTiles::Tile SirenTiles::tile(std::int64_t i) const {
 template <typename F>
 void SirenTiles::for_each_tile(const F& visit) const {
   const auto tiles = tile_count();
-  AT_DISPATCH_FLOATING_TYPES(points_.scalar_type(), "siren_tiles", [&] {
-    parallel_tasks(tasks_, [&](std::int64_t task) {
-      const auto end = tiles * (task + 1) / tasks_;
-      auto i = tiles * task / tasks_;
-      if (i == end) return;
-      Worker<scalar_t> worker(*this);
-      for (; i < end; ++i) visit(worker, tile(i), task);
-    });
+  parallel_tasks(tasks_, [&](std::int64_t task) {
+    const auto end = tiles * (task + 1) / tasks_;
+    auto i = tiles * task / tasks_;
+    if (i == end) return;
+    Worker worker(*this);
+    for (; i < end; ++i) visit(worker, tile(i), task);
   });
 }
 
@@ -258,10 +228,10 @@ SirenTiles::Gradients SirenTiles::sum_over_tiles(const F& visit) const {
   std::vector<Partial> partials;
   for (std::int64_t task = 0; task < tasks_; ++task) {
     partials.push_back({.layers = layers_.zeros(),
-                        .of_latents = torch::zeros_like(latent_sines_),
+                        .of_latents = torch::zeros_like(of_latents_.sines),
                         .of_points = torch::zeros({2, layers_.width()}, points_.options())});
   }
-  for_each_tile([&](auto& worker, const Tile& tile, std::int64_t task) {
+  for_each_tile([&](Worker& worker, const Tile& tile, std::int64_t task) {
     visit(worker, tile, task, partials[static_cast<std::size_t>(task)]);
   });
   auto& sum = partials.front();
@@ -288,7 +258,7 @@ SirenTiles::Activations SirenTiles::allocate_activations() const {
 torch::Tensor SirenTiles::forward(const Activations& kept) const {
   const auto rows = latents_.size(0) * points_.size(0);
   const auto values = torch::empty({rows, layers_.channels()}, points_.options());
-  for_each_tile([&](auto& worker, const Tile& tile, std::int64_t) {
+  for_each_tile([&](Worker& worker, const Tile& tile, std::int64_t) {
     worker.enter(tile, kept);
     worker.first_layer();
     worker.hidden_layers();
@@ -300,7 +270,7 @@ torch::Tensor SirenTiles::forward(const Activations& kept) const {
 SirenTiles::Gradients SirenTiles::backward(const torch::Tensor& gradient, const Activations& kept,
                                            Wanted wanted) const {
   const auto residuals = gradient.contiguous().view({-1, layers_.channels()});
-  return sum_over_tiles([&](auto& worker, const Tile& tile, std::int64_t, Partial& sum) {
+  return sum_over_tiles([&](Worker& worker, const Tile& tile, std::int64_t, Partial& sum) {
     worker.enter(tile, kept);
     worker.first_layer();
     if (kept.sines.empty()) worker.hidden_layers();
@@ -312,7 +282,7 @@ SirenTiles::SquaredError SirenTiles::squared_error(const torch::Tensor& target) 
   const auto images = latents_.size(0);
   const auto errors = torch::zeros({tasks_, images}, points_.options().dtype(torch::kFloat64));
   auto gradients =
-      sum_over_tiles([&](auto& worker, const Tile& tile, std::int64_t task, Partial& sum) {
+      sum_over_tiles([&](Worker& worker, const Tile& tile, std::int64_t task, Partial& sum) {
         worker.enter(tile, /*kept=*/{});
         worker.first_layer();
         worker.hidden_layers();

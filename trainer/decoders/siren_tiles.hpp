@@ -7,11 +7,13 @@
 
 #include "trainer/decoders/siren_layers.hpp"
 #include "trainer/kernels/matrix_product.hpp"
+#include "trainer/kernels/sine_operations.hpp"
 
 namespace gondola {
 
-/// Passes of a sine network over all images and coordinates on the CPU, cut into tiles: some images
-/// at all coordinates, or one image at some. Tiles are spread over ATen's threads. No autograd.
+/// Passes of a sine network over all images and coordinates, cut into tiles: some images at all
+/// coordinates, or one image at some. On a CPU tiles are spread over ATen's threads, on a GPU
+/// larger ones follow each other on the current stream. No autograd.
 ///
 /// The first layer's sines come by angle addition, sin(p_n + q_b), from tables of the coordinates'
 /// p = Wc c + b_0 and the images' q = Wz z: B N sines are replaced by N + B.
@@ -57,7 +59,6 @@ class SirenTiles {
   [[nodiscard]] SquaredError squared_error(const torch::Tensor& target) const;
 
  private:
-  template <typename T>
   class Worker;
   struct Tile;
   struct Partial;
@@ -73,9 +74,9 @@ class SirenTiles {
   std::vector<torch::Tensor> transposed_;  ///< W_l^T of the hidden layers 1 ... L - 1, contiguous.
   torch::Tensor points_;
   torch::Tensor latents_;
-  torch::Tensor latent_sines_;    ///< sin q [B, h]
-  torch::Tensor latent_cosines_;  ///< cos q [B, h]
+  SineTable of_latents_;  ///< Of q, [B, h].
   MatrixProduct product_;
+  const SineOperations& operations_;
   std::int64_t tasks_;  ///< Ranges of tiles, one for each thread.
   std::int64_t tile_images_;
   std::int64_t tile_points_;

@@ -12,6 +12,8 @@ void parallel_tasks(std::int64_t tasks, const std::function<void(std::int64_t)>&
   });
 }
 
-std::int64_t parallel_width() { return at::in_parallel_region() ? 1 : at::get_num_threads(); }
+std::int64_t parallel_width(c10::Device device) {
+  return at::in_parallel_region() || !device.is_cpu() ? 1 : at::get_num_threads();
+}
 
 }  // namespace gondola

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <c10/core/Device.h>
+
 #include <cstdint>
 #include <functional>
 
@@ -10,7 +12,8 @@ namespace gondola {
 /// throws is thrown here.
 void parallel_tasks(std::int64_t tasks, const std::function<void(std::int64_t)>& task);
 
-/// Tasks to cut work into so that every thread has one.
-[[nodiscard]] std::int64_t parallel_width();
+/// Tasks to cut work on a device into so that every thread has one; 1 on a GPU, whose work one
+/// thread puts on its stream.
+[[nodiscard]] std::int64_t parallel_width(c10::Device device = c10::kCPU);
 
 }  // namespace gondola
