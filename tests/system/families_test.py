@@ -113,6 +113,16 @@ class FamiliesTest(TrainingTest):
                              "weights.safetensors"):
                     self.assertGreater((whole / made).stat().st_size, 100, made)
 
+    def test_each_that_diverges_ends_with_a_word(self):
+        for family, decoder in [("gon", "conv"), ("gon", "siren"), *FAMILIES]:
+            with self.subTest(family=family, decoder=decoder):
+                options = self.options(family, decoder)
+                diverged = self.train(1, options, {
+                    "trainer.precision": "float32", "optimizer.learning_rate": 1e30,
+                    "trainer.steps": 40, "trainer.on_nonfinite": "stop", "evaluation.every_steps": 0,
+                }, run=f"{family}-{decoder}-diverged", code=71)
+                self.assert_one_sentence(diverged.errors, "training diverged at step")
+
     def test_combinations_that_make_no_sense_are_refused(self):
         gon = self.options("gon", "conv")
         self.refused(64, {**gon, "model.family": "vgn"}, "vgon")
@@ -128,6 +138,8 @@ class FamiliesTest(TrainingTest):
                      "noise of their own")
         self.refused(64, {**gon, "model.family": "classifier", "model.classes": 1},
                      "model.classes = 1")
+        self.refused(64, {**gon, "model.family": "glo", "trainer.cuda_graph": "true"},
+                     "trainer.cuda_graph = true", "exchange latents")
 
     def test_data_that_a_family_cannot_use_is_refused(self):
         classifier = self.options("classifier", "conv")

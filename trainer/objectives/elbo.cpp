@@ -3,6 +3,15 @@
 #include <cmath>
 
 namespace gondola {
+namespace {
+
+/// -x log p - (1 - x) log(1 - p) of each value, logarithms of -100 at least. What is not a number
+/// stays so, where libtorch's own throws: such a step is passed over as any other.
+torch::Tensor cross_entropy(const torch::Tensor& p, const torch::Tensor& x) {
+  return at::binary_cross_entropy(p.nan_to_num(0.5), x, {}, at::Reduction::None) + p * 0;
+}
+
+}  // namespace
 
 VariationalDecoder::VariationalDecoder(const std::shared_ptr<Parameters>& parameters,
                                        Decoder& decoder, bool emits_logits, double weight)
@@ -17,10 +26,9 @@ ElboTerms VariationalDecoder::terms_of(const torch::Tensor& decoded, const torch
                                        const torch::Tensor& log_variance,
                                        const torch::Tensor& images, const Pass& pass) const {
   const auto target = values_in(images, pass);
-  const auto per_value =
-      emits_logits_
-          ? at::binary_cross_entropy_with_logits(decoded, target, {}, {}, at::Reduction::None)
-          : at::binary_cross_entropy(decoded, target, {}, at::Reduction::None);
+  const auto per_value = emits_logits_ ? at::binary_cross_entropy_with_logits(
+                                             decoded, target, {}, {}, at::Reduction::None)
+                                       : cross_entropy(decoded, target);
   ElboTerms terms;
   terms.cross_entropy = per_value.flatten(1).sum(1) * weight_in(pass);
   terms.divergence = 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum(1);
