@@ -258,6 +258,10 @@ void add_trainer_and_optimizer(std::vector<Option>& options) {
               {"Largest norm of a step's gradient, as a multiple of its running mean; 0: any that "
                "is finite.",
                at_least(0)});
+  trainer.add("cuda_graph", &T::cuda_graph, kMayDiffer,
+              {"On a GPU: record a step's kernels once and start them as a whole in each step, for "
+               "steps so short that starting them one by one takes longer. Without effect on "
+               "steps that measure the spread of drawn coordinates; parallel.overlap is off."});
 
   using O = OptimizerSection;
   SectionRows optimizer(options, "optimizer", &RunConfig::optimizer);

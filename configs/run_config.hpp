@@ -125,6 +125,7 @@ struct TrainerSection {
   std::int64_t skip_budget = 20;  ///< Bad steps in a row, or rollbacks, that a run survives.
   double outlier_factor = 0.0;  ///< A gradient's norm beyond so many times its running mean is bad
                                 ///< too; 0: only what is not finite.
+  bool cuda_graph = false;      ///< Steps are recorded and replayed.
 };
 
 enum class Schedule { kConstant, kCosine };

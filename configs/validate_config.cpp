@@ -78,6 +78,26 @@ void add_divergence_problems(const RunConfig& config, std::vector<std::string>& 
   }
 }
 
+void add_graph_problems(const RunConfig& config, std::vector<std::string>& problems) {
+  if (!config.trainer.cuda_graph) return;
+  const auto refuse = [&](const char* name, const std::string& reason) {
+    problems.push_back("trainer.cuda_graph = true does not go with " + shown(config, name) + ", " +
+                       reason + ": set trainer.cuda_graph = false");
+  };
+  if (config.parallel.device == DeviceKind::kCpu) {
+    refuse("parallel.device", "which has no graphs");
+  }
+  if (config.model.family == Family::kGlo) {
+    refuse("model.family", "whose ranks exchange latents in each step");
+  }
+  if (config.parallel.coordinate_ranks > 1) {
+    refuse("parallel.coordinate_ranks", "which meet in the middle of a step");
+  }
+  if (config.trainer.precision == Precision::kFloat64) {
+    refuse("trainer.precision", "since the learning rate of a graph has single precision");
+  }
+}
+
 void add_latent_problems(const RunConfig& config, std::vector<std::string>& problems) {
   const auto& latent = config.latent;
   const auto side = latent.spatial;
@@ -223,6 +243,7 @@ std::vector<std::string> contradictions_of(const RunConfig& config) {
   add_length_problems(config, problems);
   add_batch_problems(config, problems);
   add_divergence_problems(config, problems);
+  add_graph_problems(config, problems);
   add_latent_problems(config, problems);
   add_coordinate_problems(config, problems);
   add_coordinate_rank_problems(config, problems);

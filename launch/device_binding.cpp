@@ -146,6 +146,23 @@ void apply_precision(const RunConfig& config) {
   }
 }
 
+void check_graph(const RunConfig& config, torch::Device device, int world) {
+  if (!config.trainer.cuda_graph) return;
+  if (!device.is_cuda()) {
+    throw ConfigError(
+        "trainer.cuda_graph = true needs a GPU, and there is none here: set trainer.cuda_graph = "
+        "false, or parallel.device = cuda to hear why");
+  }
+  if (world > 1 && config.model.decoder == DecoderKind::kConv &&
+      config.model.batch_norm == BatchNormMode::kSync) {
+    throw ConfigError(
+        "trainer.cuda_graph = true does not go with model.batch_norm = sync on " +
+        std::to_string(world) +
+        " ranks, whose statistics are added up in the middle of a step: set trainer.cuda_graph = "
+        "false, or model.batch_norm = local");
+  }
+}
+
 DeviceBinding bind_device(const ParallelSection& config, const MpiSession& mpi) {
   DeviceBinding binding;
   const auto visible = static_cast<int>(torch::cuda::device_count());

@@ -33,6 +33,9 @@ struct DeviceBinding {
 /// Puts trainer.precision and parallel.deterministic into force on this rank's device.
 void apply_precision(const RunConfig& config);
 
+/// What of trainer.cuda_graph depends on the device and the number of ranks. @throws ConfigError
+void check_graph(const RunConfig& config, torch::Device device, int world);
+
 /// Index of a rank's GPU among the `visible` ones of its machine. @throws WorldError
 [[nodiscard]] int gpu_of_rank(int visible, int local_rank, int local_size);
 

@@ -28,7 +28,7 @@ torch::Tensor spread_of(const std::vector<torch::Tensor>& estimates) {
 /// Of the configuration alone, and so the same on all ranks. Sums of nearly half the gradient cost
 /// more than they let hide: a convolutional step over 1 Gbit/s took 1.3 times as long.
 bool saves_waiting(const RunConfig& config, const TrainedState& state, int ranks) {
-  if (ranks == 1 || config.parallel.overlap == Overlap::kOff ||
+  if (ranks == 1 || config.parallel.overlap == Overlap::kOff || config.trainer.cuda_graph ||
       config.parallel.coordinate_ranks > 1 || !state.objective.splits_at_latents()) {
     return false;
   }
@@ -37,10 +37,17 @@ bool saves_waiting(const RunConfig& config, const TrainedState& state, int ranks
   return sums > 0 && 4 * sums <= state.decoder.parameters().flat().numel();
 }
 
+/// The first image of part `i` of a batch's `parts`, and how many it has.
+std::pair<std::int64_t, std::int64_t> part_of(std::int64_t images, std::int64_t i,
+                                              std::int64_t parts) {
+  const auto first = images * i / parts;
+  return {first, images * (i + 1) / parts - first};
+}
+
 }  // namespace
 
 TrainStep::TrainStep(const RunConfig& config, TrainedState state, Communicator& communicator,
-                     PhaseTimer& timer)
+                     PhaseTimer& timer, const MakeDeviceGraph& graphs)
     : config_(config),
       state_(state),
       communicator_(communicator),
@@ -49,7 +56,9 @@ TrainStep::TrainStep(const RunConfig& config, TrainedState state, Communicator& 
                    ? GradientReducer(communicator, config.parallel.bucket_bytes)
                    : GradientReducer(communicator)),
       bound_(config.trainer.outlier_factor, state.decoder.parameters().flat().device()),
-      overlaps_(saves_waiting(config, state, communicator.size())) {}
+      overlaps_(saves_waiting(config, state, communicator.size())) {
+  if (graphs) recorded_.emplace(graphs);
+}
 
 /// u8 or float32 pixels on any device -> what the objective takes: values in [0, 1] like the
 /// parameters, or the bytes as they are.
@@ -132,16 +141,22 @@ void TrainStep::agree_on(torch::Tensor& origin, StepResult& result) {
       "computed (--parallel.overlap off does that without this warning)";
 }
 
-void TrainStep::update(StepResult& result, double learning_rate) {
+/// Collective. The gradient of the mean loss, and its norm.
+void TrainStep::finish_gradient(StepResult& result) {
   const at::NoGradGuard no_grad;
-  auto& parameters = state_.decoder.parameters();
-  auto& gradient = parameters.flat_gradient();
+  auto& gradient = state_.decoder.parameters().flat_gradient();
   gradient.mul_(state_.objective.scale());
   result.gradient_norm = gradient.norm();
   // Another processor may round the norm of the same gradient in another way.
   if (communicator_.size() > 1 && config_.trainer.outlier_factor > 0) {
     communicator_.broadcast(result.gradient_norm, 0);
   }
+}
+
+void TrainStep::update(StepResult& result, const torch::Tensor& learning_rate) {
+  const at::NoGradGuard no_grad;
+  auto& parameters = state_.decoder.parameters();
+  auto& gradient = parameters.flat_gradient();
   // The reduced gradient is the same on all ranks, so they agree on skipping without asking.
   const auto good = bound_.holds(result.gradient_norm);
   result.skipped = good.logical_not().to(torch::kFloat32);
@@ -176,62 +191,112 @@ ObjectiveBatch TrainStep::batch_of(const StepInput& input, const StepView& view)
   return batch;
 }
 
-/// The gradient of the sum over the global batch, into the flat buffer of every rank.
-void TrainStep::make_gradient(const StepInput& input, const StepView& view, std::int64_t step,
-                              StepResult& result) {
+/// Of each part of the batch.
+std::vector<Noise> TrainStep::noise_of(const StepInput& input, std::int64_t step) const {
+  std::vector<Noise> result;
+  const auto parts = config_.trainer.accumulate;
+  for (std::int64_t i = 0; i < parts; ++i) {
+    const auto [first, count] = part_of(std::ssize(input.ids), i, parts);
+    result.push_back(keyed_noise(
+        state_.decoder.latent_shape(),
+        input.ids.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)),
+        config_.run.seed, /*prefix=*/"", step, state_.decoder.parameters().flat().options()));
+  }
+  return result;
+}
+
+/// This rank's gradient, into the flat buffer, and its sums. With a reduction, without what the
+/// last part's origin adds to it. @return the losses of the last part.
+Losses TrainStep::own_gradient(const ObjectiveBatch& batch, const StepCoordinates& coordinates,
+                               const std::vector<Noise>& noise, OverlappedReduction* reduction,
+                               StepResult& result) {
   auto& parameters = state_.decoder.parameters();
-  const auto& flat = parameters.flat();
-  timer_.enter(Phase::kData);
-  const auto batch = batch_of(input, view);
   parameters.zero_gradient();
   statistics_.clear();
-  result.sums = torch::zeros({3}, flat.options().dtype(torch::kFloat64));
+  result.sums = torch::zeros({3}, parameters.flat().options().dtype(torch::kFloat64));
+  result.parts.clear();
   result.image_losses.clear();
   const auto parts = config_.trainer.accumulate;
-  const bool overlaps = overlaps_;  // for this gradient
-  OverlappedReduction reduction(communicator_, reducer_, timer_, parameters.flat_gradient());
   Losses last;
   for (std::int64_t i = 0; i < parts; ++i) {
-    const auto images = view.pixels.size(0);
-    const auto first = images * i / parts;
-    const auto count = images * (i + 1) / parts - first;
     ObjectiveBatch part = batch;
     if (parts > 1) {
+      const auto [first, count] = part_of(batch.images.size(0), i, parts);
       for (auto* tensor : {&part.images, &part.targets, &part.labels}) {
         if (tensor->defined()) *tensor = tensor->narrow(0, first, count);
       }
     }
-    part.noise = keyed_noise(
-        state_.decoder.latent_shape(),
-        input.ids.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)),
-        config_.run.seed, /*prefix=*/"", step, flat.options());
-    const bool overlapped = overlaps && i + 1 == parts;
-    last = accumulate_gradient(part, view.coordinates, overlapped ? &reduction : nullptr, result);
+    part.noise = noise[static_cast<std::size_t>(i)];
+    last = accumulate_gradient(part, coordinates, i + 1 == parts ? reduction : nullptr, result);
   }
+  const at::NoGradGuard no_grad;
   auto& gradient = parameters.flat_gradient();
-  {
-    const at::NoGradGuard no_grad;
-    // A loss that is not finite makes the gradient so, on all ranks: 0 times it is NaN, else 0.
-    gradient.narrow(0, 0, 1).add_(result.sums[0] * 0);
-    result.own_sum = gradient.sum();
+  // A loss that is not finite makes the gradient so, on all ranks: 0 times it is NaN, else 0.
+  gradient.narrow(0, 0, 1).add_(result.sums[0] * 0);
+  result.own_sum = gradient.sum();
+  return last;
+}
+
+/// Collective. The sum over all ranks.
+void TrainStep::reduce_gradient(StepResult& result) {
+  if (communicator_.size() == 1) return;
+  timer_.enter(Phase::kWait);
+  communicator_.barrier();
+  timer_.enter(Phase::kAllReduce);
+  result.bytes_reduced += reducer_.reduce(state_.decoder.parameters().flat_gradient());
+}
+
+/// The gradient of the sum over the global batch, into the flat buffer of every rank.
+void TrainStep::make_gradient(const StepInput& input, const StepView& view, std::int64_t step,
+                              StepResult& result) {
+  auto& gradient = state_.decoder.parameters().flat_gradient();
+  timer_.enter(Phase::kData);
+  const auto batch = batch_of(input, view);
+  const bool overlaps = overlaps_;  // for this gradient
+  OverlappedReduction reduction(communicator_, reducer_, timer_, gradient);
+  const auto last = own_gradient(batch, view.coordinates, noise_of(input, step),
+                                 overlaps ? &reduction : nullptr, result);
+  if (!overlaps) {
+    reduce_gradient(result);
+    return;
   }
-  if (overlaps) {
-    auto origin = origin_part(last);
-    const at::NoGradGuard no_grad;
-    reduction.wait();
-    agree_on(origin, result);
-    gradient.add_(origin);
-    result.own_sum += reduction.own_sum();
-    result.bytes_reduced += reduction.bytes();
-  } else if (communicator_.size() > 1) {
-    timer_.enter(Phase::kWait);
-    communicator_.barrier();
-    timer_.enter(Phase::kAllReduce);
-    result.bytes_reduced += reducer_.reduce(gradient);
-  }
+  auto origin = origin_part(last);
+  const at::NoGradGuard no_grad;
+  reduction.wait();
+  agree_on(origin, result);
+  gradient.add_(origin);
+  result.own_sum += reduction.own_sum();
+  result.bytes_reduced += reduction.bytes();
+}
+
+/// The graphs are those of a rank's gradient and of the update. Between them, the ranks meet as in
+/// any step: what they wait for is seen and timed, and a lost one is found.
+StepResult TrainStep::run_recorded(const StepInput& input, std::int64_t step,
+                                   double learning_rate) {
+  timer_.enter(Phase::kData);
+  auto& inputs = recorded_->take(input, noise_of(input, step), learning_rate,
+                                 state_.decoder.parameters().flat().options());
+  auto& result = inputs.result;
+  timer_.enter(Phase::kOuter);
+  recorded_->gradient([&] {
+    std::vector<Noise> noise;
+    for (auto& part : inputs.noise) noise.push_back(part.noise());
+    static_cast<void>(own_gradient(batch_of(inputs.step, inputs.step.view),
+                                   inputs.step.view.coordinates, noise, nullptr, result));
+  });
+  result.bytes_reduced = 0;
+  reduce_gradient(result);
+  timer_.enter(Phase::kOptimizer);
+  finish_gradient(result);
+  inputs.gradient_norm.copy_(result.gradient_norm);
+  result.gradient_norm = inputs.gradient_norm;
+  recorded_->update([&] { update(result, inputs.learning_rate); });
+  timer_.stop();
+  return recorded_->copy_of_result();
 }
 
 StepResult TrainStep::run(const StepInput& input, std::int64_t step, double learning_rate) {
+  if (recorded_ && input.others.empty()) return run_recorded(input, step, learning_rate);
   const auto& gradient = state_.decoder.parameters().flat_gradient();
   StepResult result;
   std::vector<torch::Tensor> estimates;
@@ -239,7 +304,6 @@ StepResult TrainStep::run(const StepInput& input, std::int64_t step, double lear
     make_gradient(input, view, step, result);
     estimates.push_back(gradient.clone());
   }
-  result.parts.clear();
   make_gradient(input, input.view, step, result);
   if (!estimates.empty()) {
     const at::NoGradGuard no_grad;
@@ -247,7 +311,8 @@ StepResult TrainStep::run(const StepInput& input, std::int64_t step, double lear
     result.spread = spread_of(estimates);
   }
   timer_.enter(Phase::kOptimizer);
-  update(result, learning_rate);
+  finish_gradient(result);
+  update(result, at::scalar_tensor(learning_rate, torch::kFloat64));
   timer_.stop();
   return result;
 }

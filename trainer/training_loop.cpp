@@ -73,7 +73,10 @@ TrainingLoop::TrainingLoop(TrainingRun run)
                    .objective = run_.state.objective,
                    .optimizer = run_.state.optimizer,
                    .average = run_.state.average},
-                  run_.communicator, timer_),
+                  run_.communicator, timer_,
+                  run_.config.trainer.cuda_graph
+                      ? device_graphs(run_.state.decoder.parameters().flat().device())
+                      : MakeDeviceGraph()),
       guard_(run_, feed_, train_step_),
       reconstructor_(run_.config, run_.state.decoder, run_.state.objective, run_.state.mean_image),
       saver_(run_),

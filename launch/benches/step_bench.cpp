@@ -105,6 +105,7 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape) {
   shape_of_latents.insert(shape_of_latents.begin(), batch);
   const auto latents = torch::full(shape_of_latents, 0.01);
   auto& gradient = parameters.flat_gradient();
+  const auto none = torch::zeros({});
   const auto run_decoder = [&] {
     return timed([&] {
       parameters.zero_gradient();
@@ -112,7 +113,7 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape) {
           squared_error_per_image(trainee.decoder().decode(latents, {}), images).sum();
       loss.backward();
       const at::NoGradGuard no_grad;
-      trainee.optimizer().step(parameters.flat(), gradient.mul_(0), 0, torch::zeros({}));
+      trainee.optimizer().step(parameters.flat(), gradient.mul_(0), none, none);
     });
   };
   // The same step with the matrix product of the reference.

@@ -254,6 +254,7 @@ int run_train(std::span<const std::string> args, MpiSession& mpi) {
   check_world(config, mpi.size());
 
   const auto binding = bind_device(config.parallel, mpi);
+  check_graph(config, binding.device, mpi.size());
   apply_precision(config);
   const auto communicator =
       make_communicator(binding.device, mpi.world(), progress, config.parallel.timeout_seconds);

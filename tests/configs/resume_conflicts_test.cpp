@@ -23,6 +23,7 @@ TEST(ResumeConflicts, exactly_these_options_may_differ) {
                                               "trainer.on_nonfinite",
                                               "trainer.skip_budget",
                                               "trainer.outlier_factor",
+                                              "trainer.cuda_graph",
                                               "coordinates.spread_every",
                                               "parallel.threads",
                                               "parallel.coordinate_ranks",

@@ -178,12 +178,13 @@ variable_list grad(const variable_list& outputs, const variable_list& inputs,
 
 namespace at::_ops {
 
-void _fused_adam_::call(TensorList self, TensorList grads, TensorList exp_avgs,
-                        TensorList exp_avg_sqs, TensorList max_exp_avg_sqs, TensorList state_steps,
-                        double lr, double beta1, double beta2, double weight_decay, double eps,
-                        bool amsgrad, bool maximize, const ::std::optional<Tensor>& grad_scale,
-                        const ::std::optional<Tensor>& found_inf) {
-  static auto* const real = next(&_fused_adam_::call);
+void _fused_adam__tensor_lr::call(TensorList self, TensorList grads, TensorList exp_avgs,
+                                  TensorList exp_avg_sqs, TensorList max_exp_avg_sqs,
+                                  TensorList state_steps, const Tensor& lr, double beta1,
+                                  double beta2, double weight_decay, double eps, bool amsgrad,
+                                  bool maximize, const ::std::optional<Tensor>& grad_scale,
+                                  const ::std::optional<Tensor>& found_inf) {
+  static auto* const real = next(&_fused_adam__tensor_lr::call);
   pass("optimizer");
   real(self, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs, state_steps, lr, beta1, beta2,
        weight_decay, eps, amsgrad, maximize, grad_scale, found_inf);

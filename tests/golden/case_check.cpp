@@ -87,7 +87,8 @@ void Case::compare_after_adam(Checks& checks) {
   optimizer.epsilon = file_.number("adam_eps");
   auto& parameters = model_.parameters();
   FlatAdam adam(optimizer, parameters.flat().numel(), parameters.flat().options());
-  adam.step(parameters.flat(), parameters.flat_gradient(), optimizer.learning_rate,
+  adam.step(parameters.flat(), parameters.flat_gradient(),
+            at::scalar_tensor(optimizer.learning_rate, torch::kFloat64),
             torch::zeros({}, torch::kFloat32));
   auto& check = checks["params_after_one_adam_step"];
   check.absolute = true;

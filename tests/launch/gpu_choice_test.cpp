@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
 #include <vector>
 
 #include "configs/errors.hpp"
@@ -16,6 +17,28 @@ TEST(GpuChoiceTest, where_all_gpus_are_visible_a_rank_takes_the_one_of_its_local
 }
 
 TEST(GpuChoiceTest, where_one_is_visible_it_is_taken) { EXPECT_EQ(gpu_of_rank(1, 3, 4), 0); }
+
+TEST(GpuChoiceTest, a_graph_needs_a_gpu_and_statistics_of_one_rank) {
+  const auto said = [](const RunConfig& config, torch::Device device, int world) {
+    try {
+      check_graph(config, device, world);
+    } catch (const ConfigError& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const torch::Device gpu(torch::kCUDA, 0);
+  RunConfig config;
+  config.model.decoder = DecoderKind::kConv;
+  config.model.batch_norm = BatchNormMode::kSync;
+  EXPECT_EQ(said(config, torch::kCPU, 4), "");
+  config.trainer.cuda_graph = true;
+  EXPECT_THAT(said(config, torch::kCPU, 1), testing::HasSubstr("needs a GPU"));
+  EXPECT_EQ(said(config, gpu, 1), "");
+  EXPECT_THAT(said(config, gpu, 4), testing::HasSubstr("model.batch_norm = sync on 4 ranks"));
+  config.model.decoder = DecoderKind::kSiren;
+  EXPECT_EQ(said(config, gpu, 4), "");
+}
 
 TEST(GpuChoiceTest, more_ranks_than_gpus_are_refused) {
   try {

@@ -9,6 +9,8 @@
 namespace gondola {
 namespace {
 
+torch::Tensor rate(double value) { return at::scalar_tensor(value, torch::kFloat64); }
+
 TEST(FlatAdam, follows_libtorchs_adam) {
   const OptimizerSection config{
       .learning_rate = 0.01, .beta1 = 0.8, .beta2 = 0.95, .epsilon = 1e-6};
@@ -21,7 +23,7 @@ TEST(FlatAdam, follows_libtorchs_adam) {
     auto gradient = torch::randn({50}, torch::kFloat64);
     reference.mutable_grad() = gradient.clone();
     expected.step();
-    adam.step(flat, gradient, 0.01, torch::zeros({}, torch::kFloat32));
+    adam.step(flat, gradient, rate(0.01), torch::zeros({}, torch::kFloat32));
   }
   EXPECT_LE(relative_error(flat, reference), 1e-12);
 }
@@ -30,11 +32,11 @@ TEST(FlatAdam, a_skipped_step_changes_nothing) {
   auto flat = torch::ones({8});
   FlatAdam adam({}, 8, flat.options());
   auto gradient = torch::ones({8});
-  adam.step(flat, gradient, 0.1, torch::zeros({}));
+  adam.step(flat, gradient, rate(0.1), torch::zeros({}));
   const auto weights = flat.clone();
   const auto moment = adam.first_moment().clone();
   auto broken = torch::full({8}, NAN);
-  adam.step(flat, broken, 0.1, torch::ones({}));
+  adam.step(flat, broken, rate(0.1), torch::ones({}));
   EXPECT_TRUE(flat.equal(weights));
   EXPECT_TRUE(adam.first_moment().equal(moment));
   EXPECT_EQ(adam.updates().item<float>(), 1);

@@ -256,7 +256,8 @@ TEST_P(EachDecoder, an_encoding_without_graph_follows_the_weights_and_the_mean_i
   auto& flat = decoder->parameters().flat();
   FlatAdam adam({}, flat.numel(), flat.options());
   auto gradient = torch::ones_like(flat);
-  adam.step(flat, gradient, 1e-3, torch::zeros({}, torch::kFloat32));
+  adam.step(flat, gradient, at::scalar_tensor(1e-3, torch::kFloat64),
+            torch::zeros({}, torch::kFloat32));
   const auto stepped = agree();
   EXPECT_GE(relative_error(stepped, scaled), 1e-6);
   flat.mutable_data_ptr<double>()[0] += 0.1;

@@ -11,7 +11,7 @@ namespace gondola {
 BatchNorm::BatchNorm(std::shared_ptr<Parameters> parameters, const std::string& name,
                      std::int64_t channels, std::size_t bias, Communicator* communicator)
     : parameters_(std::move(parameters)),
-      communicator_(communicator),
+      communicator_(communicator != nullptr && communicator->size() > 1 ? communicator : nullptr),
       bias_(bias),
       first_(parameters_->declare({{.name = name + ".weight", .shape = {channels}, .center = 1},
                                    {.name = name + ".bias", .shape = {channels}}})),

@@ -43,6 +43,7 @@ torch::Tensor LatentOptimisation::encode(const ObjectiveBatch& batch, const Pass
   const auto target = values_in(batch.images, pass);
   auto latents = zero_origin(decoder_, batch.images);
   FlatAdam adam(optimizer_, latents.numel(), latents.options());
+  const auto learning_rate = at::scalar_tensor(search_.learning_rate, torch::kFloat64);
   const auto never = torch::zeros({}, latents.options().dtype(torch::kFloat32));
   for (std::int64_t step = 0; step < search_.steps; ++step) {
     const at::AutoGradMode enable_grad(true);
@@ -50,7 +51,7 @@ torch::Tensor LatentOptimisation::encode(const ObjectiveBatch& batch, const Pass
     const auto loss = squared_error_per_image(decoder_.decode(z, pass), target).sum();
     auto gradient = torch::autograd::grad({loss}, {z})[0].flatten();
     auto flat = latents.view({-1});
-    adam.step(flat, gradient, search_.learning_rate, never);
+    adam.step(flat, gradient, learning_rate, never);
   }
   return latents;
 }

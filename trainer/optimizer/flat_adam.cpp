@@ -9,8 +9,8 @@ FlatAdam::FlatAdam(const OptimizerSection& config, std::int64_t size,
       second_moment_(torch::zeros({size}, options)),
       updates_(torch::zeros({}, options.dtype(torch::kFloat32))) {}
 
-void FlatAdam::step(torch::Tensor& parameters, torch::Tensor& gradient, double learning_rate,
-                    const torch::Tensor& skip) {
+void FlatAdam::step(torch::Tensor& parameters, torch::Tensor& gradient,
+                    const torch::Tensor& learning_rate, const torch::Tensor& skip) {
   const at::NoGradGuard no_grad;
   updates_.add_(1).sub_(skip);
   at::_fused_adam_({parameters}, {gradient}, {first_moment_}, {second_moment_},

@@ -13,8 +13,8 @@ class FlatAdam {
   FlatAdam(const OptimizerSection& config, std::int64_t size, const torch::TensorOptions& options);
 
   /// parameters <- parameters - update(gradient), in place; nothing changes where `skip` (0-dim
-  /// float32: 0 or 1) is 1.
-  void step(torch::Tensor& parameters, torch::Tensor& gradient, double learning_rate,
+  /// float32: 0 or 1) is 1. @param learning_rate 0-dim, on the host or, float32, on the GPU.
+  void step(torch::Tensor& parameters, torch::Tensor& gradient, const torch::Tensor& learning_rate,
             const torch::Tensor& skip);
 
   /// State, to be saved and restored in place: moments [P] and the number of updates done, 0-dim
