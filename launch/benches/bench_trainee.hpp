@@ -14,11 +14,12 @@ namespace gondola {
 class BenchTrainee {
  public:
   /// @param ranks that share each batch, and outlive this object; nullptr: this one alone.
-  BenchTrainee(const RunConfig& config, const ImageShape& shape, Communicator* ranks = nullptr)
+  BenchTrainee(const RunConfig& config, const ImageShape& shape, Communicator* ranks = nullptr,
+               torch::Device device = torch::kCPU)
       : config_(config),
         ranks_(ranks != nullptr ? *ranks : one_),
         timer_(progress_),
-        model_(make_model(config_, {.shape = shape, .communicator = &ranks_})),
+        model_(make_model(config_, {.shape = shape, .device = device, .communicator = &ranks_})),
         optimizer_(config_.optimizer, model_.parameters().flat().numel(),
                    model_.parameters().flat().options()),
         step_(config_,
@@ -26,7 +27,8 @@ class BenchTrainee {
                .objective = *model_.objective,
                .optimizer = optimizer_,
                .average = no_average_},
-              ranks_, timer_) {}
+              ranks_, timer_,
+              config.trainer.cuda_graph ? device_graphs(device) : MakeDeviceGraph()) {}
 
   /// The next step, done when this returns.
   void step(const StepInput& input, double learning_rate) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <torch/types.h>
+
 #include <functional>
 #include <string>
 
@@ -7,11 +9,11 @@
 
 namespace gondola {
 
-/// How fast the loops and the matrix products of a siren step are on one thread, in float32: each
-/// loop for each instruction set of this processor on a block of one image, [784, 256], against the
-/// same written with ATen, in turn, config.bench.repeats times; then each library's products. One
-/// JSON object each.
-void bench_kernels(const RunConfig& config,
+/// How fast the operations between the products of a siren step are, in float32, against the same
+/// written with ATen, in turn, config.bench.repeats times: on a CPU for each instruction set of
+/// this processor, on one thread and one image, [784, 256], then the products of each library; on a
+/// GPU on the images of a batch. One JSON object each.
+void bench_kernels(const RunConfig& config, torch::Device device,
                    const std::function<void(const std::string&)>& print_line);
 
 }  // namespace gondola

@@ -28,7 +28,7 @@ struct ReferenceStep::Model {
   }
 };
 
-ReferenceStep::ReferenceStep(const RunConfig& config, const ImageShape& shape)
+ReferenceStep::ReferenceStep(const RunConfig& config, const ImageShape& shape, torch::Device device)
     : model_(std::make_unique<Model>()) {
   auto& m = *model_;
   m.conv = config.model.decoder == DecoderKind::kConv;
@@ -47,6 +47,7 @@ ReferenceStep::ReferenceStep(const RunConfig& config, const ImageShape& shape)
       m.network->push_back(torch::nn::ELU());
     }
     m.network->push_back(torch::nn::Sigmoid());
+    m.network->to(device);
     parameters = m.network->parameters();
   } else {
     m.w0 = config.model.w0;
@@ -54,6 +55,7 @@ ReferenceStep::ReferenceStep(const RunConfig& config, const ImageShape& shape)
     for (std::int64_t i = 0; i <= config.model.layers; ++i) {
       const auto out = i == config.model.layers ? shape.channels : config.model.hidden;
       m.layers.emplace_back(torch::nn::LinearOptions(in, out));
+      m.layers.back()->to(device);
       const torch::NoGradGuard no_grad;
       const double inputs = static_cast<double>(in);
       const double bound = i == 0 ? 1 / inputs : std::sqrt(6 / inputs) / m.w0;
@@ -63,7 +65,7 @@ ReferenceStep::ReferenceStep(const RunConfig& config, const ImageShape& shape)
     }
     const auto grid = torch::meshgrid(
         {torch::linspace(-1, 1, shape.height), torch::linspace(-1, 1, shape.width)}, "ij");
-    m.coordinates = torch::stack({grid[0].flatten(), grid[1].flatten()}, -1);
+    m.coordinates = torch::stack({grid[0].flatten(), grid[1].flatten()}, -1).to(device);
   }
   m.adam = std::make_unique<torch::optim::Adam>(
       parameters, torch::optim::AdamOptions(config.optimizer.learning_rate));
@@ -77,7 +79,8 @@ double ReferenceStep::run(const torch::Tensor& images) {
   const double terms = m.conv ? batch * static_cast<double>(images.size(2) * images.size(3))
                               : batch * static_cast<double>(images.size(1));
   m.adam->zero_grad();
-  const auto origin = torch::zeros({images.size(0), m.latent_size}, torch::requires_grad());
+  const auto origin =
+      torch::zeros({images.size(0), m.latent_size}, images.options()).requires_grad_();
   const auto inner = (m.decode(origin, images) - images).square().sum() / terms;
   const auto z = -torch::autograd::grad({inner}, {origin}, {}, /*retain_graph=*/true,
                                         /*create_graph=*/true)[0];

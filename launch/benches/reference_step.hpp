@@ -16,7 +16,7 @@ class ReferenceStep {
  public:
   /// Random weights of the model that the config describes (one latent step, size 1 latents, batch
   /// norm as in training).
-  ReferenceStep(const RunConfig& config, const ImageShape& shape);
+  ReferenceStep(const RunConfig& config, const ImageShape& shape, torch::Device device);
   ~ReferenceStep();
   ReferenceStep(const ReferenceStep&) = delete;
   ReferenceStep& operator=(const ReferenceStep&) = delete;

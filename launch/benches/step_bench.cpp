@@ -63,7 +63,9 @@ void refuse_other_steps(const RunConfig& config) {
       {config.latent.steps == 1, "latent.steps = 1"},
       {!config.latent.detach, "latent.detach = false"},
       {config.latent.origin_stddev == 0, "latent.origin_stddev = 0"},
-      {config.trainer.precision == Precision::kFloat32, "trainer.precision = float32"},
+      {config.trainer.precision == Precision::kFloat32 ||
+           config.trainer.precision == Precision::kTf32,
+       "trainer.precision = float32 or tf32"},
       {config.trainer.accumulate == 1, "trainer.accumulate = 1"}};
   for (const auto& [met, demand] : demands) {
     if (!met) {
@@ -75,19 +77,19 @@ void refuse_other_steps(const RunConfig& config) {
 
 }  // namespace
 
-std::string bench_step(const RunConfig& config, const ImageShape& shape) {
+std::string bench_step(const RunConfig& config, const ImageShape& shape, torch::Device device) {
   refuse_other_steps(config);
   const auto batch = config.trainer.batch_size;
   const auto source = open_source("synthetic:" + std::to_string(batch) + "x" + text_of(shape),
                                   Split::kTrain, CacheKind::kNone);
-  const auto pixels = read_pixels(*source, 0, batch);
-  const auto images = to_values(pixels, torch::kFloat32, torch::kCPU);
+  const auto pixels = read_pixels(*source, 0, batch).to(device);
+  const auto images = to_values(pixels, torch::kFloat32, device);
   std::vector<std::int64_t> ids(static_cast<std::size_t>(batch));
   std::iota(ids.begin(), ids.end(), 0);
 
-  BenchTrainee trainee(config, shape);
+  BenchTrainee trainee(config, shape, /*ranks=*/nullptr, device);
   auto& parameters = trainee.parameters();
-  ReferenceStep reference(config, shape);
+  ReferenceStep reference(config, shape, device);
 
   auto* siren = dynamic_cast<SirenDecoder*>(&trainee.decoder());
   const MatrixProduct aten;
@@ -103,9 +105,9 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape) {
   // What a step costs whose latents are given: decode, backward, update.
   auto shape_of_latents = trainee.decoder().latent_shape();
   shape_of_latents.insert(shape_of_latents.begin(), batch);
-  const auto latents = torch::full(shape_of_latents, 0.01);
+  const auto latents = torch::full(shape_of_latents, 0.01, device);
   auto& gradient = parameters.flat_gradient();
-  const auto none = torch::zeros({});
+  const auto none = torch::zeros({}, device);
   const auto run_decoder = [&] {
     return timed([&] {
       parameters.zero_gradient();
@@ -114,6 +116,7 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape) {
       loss.backward();
       const at::NoGradGuard no_grad;
       trainee.optimizer().step(parameters.flat(), gradient.mul_(0), none, none);
+      (void)parameters.flat()[0].item<float>();  // a GPU is done then
     });
   };
   // The same step with the matrix product of the reference.
@@ -150,13 +153,14 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape) {
     phase_seconds[kPhaseNames[i]] = phases[i] / static_cast<double>(config.bench.repeats);
   }
   const auto seconds = median(own_seconds);
-  const auto sgemm = 1e-9 * measure_matmul_rate(torch::kFloat32);
+  const auto sgemm = 1e-9 * measure_matmul_rate(images.options());
   nlohmann::ordered_json json = {
       {"bench", "step"},
       {"decoder", config.model.decoder == DecoderKind::kConv ? "conv" : "siren"},
       {"image", text_of(shape)},
       {"batch_size", batch},
       {"latent", config.latent.size},
+      {"device", device.is_cuda() ? "cuda" : "cpu"},
       {"threads", at::get_num_threads()},
       {"repeats", config.bench.repeats},
       {"sgemm_gflops", sgemm},
@@ -171,7 +175,7 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape) {
     double best = sgemm;
     json["matmul"] = name_of(chosen.rows());
     for (const auto library : {ProductLibrary::kAten, ProductLibrary::kOneDnn}) {
-      if (!is_available(library)) continue;
+      if (!device.is_cpu() || !is_available(library)) continue;
       const auto rates = measure_products(library);
       json["matmul_gflops"][name_of(library)] = {{"rows", rates.rows}, {"sums", rates.sums}};
       best = std::max({best, rates.rows, rates.sums});

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <torch/types.h>
+
 #include <string>
 
 #include "configs/run_config.hpp"
@@ -12,6 +14,7 @@ namespace gondola {
 /// phase, rates of matrix products and who makes them, and the median and range of the ratios: to
 /// the reference by wall clock, by processor time, and where both take ATen's matrix product; to a
 /// step of the decoder alone, its latents given.
-[[nodiscard]] std::string bench_step(const RunConfig& config, const ImageShape& shape);
+[[nodiscard]] std::string bench_step(const RunConfig& config, const ImageShape& shape,
+                                     torch::Device device);
 
 }  // namespace gondola

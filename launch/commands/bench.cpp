@@ -40,6 +40,7 @@ struct Call {
   RunConfig config;
   std::span<const std::string> options;  ///< As they were given.
   MpiSession& mpi;
+  torch::Device device = torch::kCPU;
 };
 
 /// REQUIRES the option's name as the table has it.
@@ -48,7 +49,7 @@ bool is_given(std::span<const std::string> options, const std::string& name) {
                              [&](const std::string& word) { return word.starts_with(name); });
 }
 
-using ModelBench = std::string (*)(const RunConfig&, const ImageShape&);
+using ModelBench = std::string (*)(const RunConfig&, const ImageShape&, torch::Device);
 
 /// Of the images of --data.path, or of those that the published figures are for.
 ImageShape bench_shape(const RunConfig& config, bool conv) {
@@ -69,7 +70,7 @@ void bench_models(const Call& call, ModelBench bench) {
     const bool conv = decoder == DecoderKind::kConv;
     if (!one_decoder)
       measured.model.activation = conv ? ActivationKind::kElu : ActivationKind::kSin;
-    print_line(bench(measured, bench_shape(measured, conv)));
+    print_line(bench(measured, bench_shape(measured, conv), call.device));
   }
 }
 
@@ -77,7 +78,12 @@ struct Bench {
   const char* name;
   const char* help;  ///< Lines that stand ten columns in.
   void (*run)(Call&);
-  bool many_ranks = false;
+  enum class On {
+    kCpu,
+    kDevice,
+    kRanks
+  } on = On::kCpu;  ///< One rank on a CPU or where
+                    ///< parallel.device says; or many.
 };
 
 constexpr Bench kBenches[] = {
@@ -91,13 +97,13 @@ constexpr Bench kBenches[] = {
           step_to_decoder_step: to a step whose latents are given; share_of_matmul_rate: of the
           rate of its matrix products alone (siren)
 )",
-     [](Call& call) { bench_models(call, bench_step); }},
+     [](Call& call) { bench_models(call, bench_step); }, Bench::On::kDevice},
     {"encode", R"(
           one JSON object a line, likewise: images/s at fixed weights by one matrix product, and
           ratio_to_gradient_encode: how many times faster than a backward pass for each image;
           share_of_matmul_rate as above
 )",
-     [](Call& call) { bench_models(call, bench_encode); }},
+     [](Call& call) { bench_models(call, bench_encode); }, Bench::On::kDevice},
     {"coordinates", R"(
           one JSON object a line for the siren decoder, on synthetic 1x128x128 or the first images
           of --data.path: the error of the gradient of drawn coordinates against the full grid's,
@@ -111,11 +117,12 @@ constexpr Bench kBenches[] = {
 )",
      [](Call& call) { bench_memory(call.config, print_line); }},
     {"kernels", R"(
-          one JSON object a line and loop of a siren step, for each instruction set of this
-          processor: elements a second on one thread, and how many times faster than the same
-          written with ATen (ratio_to_aten); then GFLOP/s of the matrix products by each library
+          one JSON object a line for each operation between the products of a siren step, by the
+          loops of each instruction set of this processor, on one thread, or by a GPU's kernels:
+          elements a second, and how many times faster than the same written with ATen
+          (ratio_to_aten); then, on a CPU, GFLOP/s of the matrix products by each library
 )",
-     [](Call& call) { bench_kernels(call.config, print_line); }},
+     [](Call& call) { bench_kernels(call.config, call.device, print_line); }, Bench::On::kDevice},
     {"allreduce", R"(
           one JSON object a line and size, under mpirun: the sum of a gradient over the ranks, its
           bytes a second on the bus, and how many times faster it is than other ways to it:
@@ -125,7 +132,7 @@ constexpr Bench kBenches[] = {
           in place of those that --parallel.bucket_bytes gives or auto chooses.  Over a slow network
           the largest sizes are left out
 )",
-     [](Call& call) { bench_allreduce(call.config, call.mpi, print_line); }, true},
+     [](Call& call) { bench_allreduce(call.config, call.mpi, print_line); }, Bench::On::kRanks},
     {"overlap", R"(
           one JSON object, under mpirun, for the model of the options: seconds of a step in which
           the ranks wait for all-reduces, as they overlap them with computation and as they do
@@ -137,7 +144,7 @@ constexpr Bench kBenches[] = {
        const bool conv = call.config.model.decoder == DecoderKind::kConv;
        bench_overlap(call.config, bench_shape(call.config, conv), call.mpi, print_line);
      },
-     true},
+     Bench::On::kRanks},
     {"scaling-model", R"(
           JSON objects, under mpirun, for the model of the options: latency and bandwidth of a
           message, fitted to sums over the ranks; the step of these ranks as predicted from them
@@ -148,7 +155,7 @@ constexpr Bench kBenches[] = {
        const bool conv = call.config.model.decoder == DecoderKind::kConv;
        bench_scaling_model(call.config, bench_shape(call.config, conv), call.mpi, print_line);
      },
-     true},
+     Bench::On::kRanks},
     {"loader", R"(
           one JSON object a line and case (shuffle, cache, threads) for 60,000 images 1x28x28 and
           60,000 images 3x64x64 that it makes, or for the dataset of --data.path: images/s,
@@ -202,7 +209,7 @@ int run_bench(std::span<const std::string> args, MpiSession& mpi) {
     return static_cast<int>(ExitCode::kDone);
   }
   const auto& bench = bench_called(args[0]);
-  if (mpi.size() != 1 && !bench.many_ranks) {
+  if (mpi.size() != 1 && bench.on != Bench::On::kRanks) {
     throw WorldError("gondola bench " + args[0] + " runs on one rank, and was started on " +
                      std::to_string(mpi.size()) + "; start it without mpirun");
   }
@@ -213,16 +220,18 @@ int run_bench(std::span<const std::string> args, MpiSession& mpi) {
     std::fputs(command_help("bench", help).c_str(), stdout);
     return static_cast<int>(ExitCode::kDone);
   }
-  loaded.config.parallel.device = DeviceKind::kCpu;
+  if (bench.on != Bench::On::kDevice) loaded.config.parallel.device = DeviceKind::kCpu;
   loaded.config.parallel.threads = loaded.config.bench.threads;
-  (void)bind_device(loaded.config.parallel, mpi);
+  const auto device = bind_device(loaded.config.parallel, mpi).device;
+  check_graph(loaded.config, device, mpi.size());
+  apply_precision(loaded.config);
   if (loaded.config.trainer.matmul == Matmul::kAuto) {
     CollectiveProgress progress;
     MpiCommunicator control(mpi.world(), progress);
     loaded.config.trainer.matmul =
-        choose_matmul(loaded.config, torch::kCPU, /*resume_from=*/std::nullopt, control);
+        choose_matmul(loaded.config, device, /*resume_from=*/std::nullopt, control);
   }
-  Call call{.config = loaded.config, .options = options, .mpi = mpi};
+  Call call{.config = loaded.config, .options = options, .mpi = mpi, .device = device};
   bench.run(call);
   return static_cast<int>(ExitCode::kDone);
 }

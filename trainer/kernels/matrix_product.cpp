@@ -18,6 +18,10 @@ std::optional<c10::OperatorHandle> onednn_linear() {
   return handle;
 }
 
+bool onednn_takes(const torch::Tensor& a) {
+  return a.scalar_type() == torch::kFloat32 && a.is_cpu();
+}
+
 /// a [n, k] weight [m, k]^T -> [n, m]
 torch::Tensor onednn_product(const torch::Tensor& a, const torch::Tensor& weight) {
   std::vector<c10::IValue> stack = {
@@ -57,7 +61,7 @@ MatrixProduct product_on(torch::Device device) {
 
 torch::Tensor MatrixProduct::multiply(const torch::Tensor& a, const torch::Tensor& weight,
                                       torch::Tensor space) const {
-  if (rows_ == ProductLibrary::kOneDnn && a.scalar_type() == torch::kFloat32) {
+  if (rows_ == ProductLibrary::kOneDnn && onednn_takes(a)) {
     return onednn_product(a, weight);
   }
   at::mm_out(space, a, weight.t());
@@ -66,7 +70,7 @@ torch::Tensor MatrixProduct::multiply(const torch::Tensor& a, const torch::Tenso
 
 void MatrixProduct::add_outer(const torch::Tensor& a, const torch::Tensor& b,
                               torch::Tensor& sum) const {
-  if (sums_ == ProductLibrary::kOneDnn && a.scalar_type() == torch::kFloat32) {
+  if (sums_ == ProductLibrary::kOneDnn && onednn_takes(a)) {
     sum.add_(onednn_product(a.t(), b.t()));
     return;
   }

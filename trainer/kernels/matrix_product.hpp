@@ -15,7 +15,7 @@ enum class ProductLibrary {
 
 [[nodiscard]] std::string name_of(ProductLibrary library);
 
-/// Whether this libtorch has the library. oneDNN takes float32 only.
+/// Whether this libtorch has the library. oneDNN takes float32 on CPUs; ATen takes all else.
 [[nodiscard]] bool is_available(ProductLibrary library);
 
 /// The products of a layer, without gradients; two of them are a forward and a backward pass.

@@ -1,83 +1,13 @@
 #include "trainer/kernels/sine_operations.hpp"
 
-#include <ATen/Dispatch.h>
-
 #include "trainer/kernels/sine_kernel_operations.hpp"
-#include "trainer/kernels/sine_loops.hpp"
+#include "trainer/kernels/sine_loop_operations.hpp"
 
 #if GONDOLA_WITH_CUDA
 #include <c10/cuda/CUDAStream.h>
 #endif
 
 namespace gondola {
-namespace {
-
-class SineLoopOperations final : public SineOperations {
- public:
-  void sine(const torch::Tensor& x, const torch::Tensor& bias,
-            const SineTable& result) const override {
-    AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "sine", [&] {
-      sine_loops<scalar_t>().sine(x.size(0), x.size(1), bias.data_ptr<scalar_t>(),
-                                  x.data_ptr<scalar_t>(), result.sines.data_ptr<scalar_t>(),
-                                  result.cosines.data_ptr<scalar_t>());
-    });
-  }
-
-  void sum_sine(const SineTable& p, const SineTable& q, const torch::Tensor& sine) const override {
-    const auto rows = p.sines.size(0);
-    const auto width = p.sines.size(1);
-    AT_DISPATCH_FLOATING_TYPES(sine.scalar_type(), "sum_sine", [&] {
-      for (std::int64_t image = 0; image < q.sines.size(0); ++image) {
-        sine_loops<scalar_t>().sum_sine(rows, width, p.sines.data_ptr<scalar_t>(),
-                                        p.cosines.data_ptr<scalar_t>(),
-                                        q.sines.data_ptr<scalar_t>() + image * width,
-                                        q.cosines.data_ptr<scalar_t>() + image * width,
-                                        sine.data_ptr<scalar_t>() + image * rows * width);
-      }
-    });
-  }
-
-  void slope(const torch::Tensor& cosine, const torch::Tensor& gradient,
-             const torch::Tensor& sums) const override {
-    AT_DISPATCH_FLOATING_TYPES(cosine.scalar_type(), "slope", [&] {
-      sine_loops<scalar_t>().slope(cosine.size(0), cosine.size(1), cosine.data_ptr<scalar_t>(),
-                                   gradient.data_ptr<scalar_t>(), sums.data_ptr<scalar_t>());
-    });
-  }
-
-  void last_slope(const torch::Tensor& residual, const torch::Tensor& weight,
-                  const torch::Tensor& cosine, const torch::Tensor& gradient,
-                  const torch::Tensor& sums) const override {
-    AT_DISPATCH_FLOATING_TYPES(cosine.scalar_type(), "last_slope", [&] {
-      sine_loops<scalar_t>().last_slope(cosine.size(0), cosine.size(1), weight.size(0),
-                                        residual.data_ptr<scalar_t>(), weight.data_ptr<scalar_t>(),
-                                        cosine.data_ptr<scalar_t>(), gradient.data_ptr<scalar_t>(),
-                                        sums.data_ptr<scalar_t>());
-    });
-  }
-
-  void first_slope(const torch::Tensor& points, const SineTable& p, const SineTable& q,
-                   const torch::Tensor& gradient, const torch::Tensor& of_images,
-                   const torch::Tensor& of_points) const override {
-    const auto rows = p.sines.size(0);
-    const auto width = p.sines.size(1);
-    const auto sums = torch::empty({3, width}, gradient.options());
-    AT_DISPATCH_FLOATING_TYPES(gradient.scalar_type(), "first_slope", [&] {
-      for (std::int64_t image = 0; image < q.sines.size(0); ++image) {
-        sums.zero_();
-        sine_loops<scalar_t>().first_slope(
-            rows, width, points.data_ptr<scalar_t>(), p.sines.data_ptr<scalar_t>(),
-            p.cosines.data_ptr<scalar_t>(), q.sines.data_ptr<scalar_t>() + image * width,
-            q.cosines.data_ptr<scalar_t>() + image * width,
-            gradient.data_ptr<scalar_t>() + image * rows * width, sums.data_ptr<scalar_t>());
-        of_images[image].add_(sums[0]);
-        of_points.add_(sums.narrow(0, 1, 2));
-      }
-    });
-  }
-};
-
-}  // namespace
 
 const SineOperations& sine_operations(torch::Device device) {
 #if GONDOLA_WITH_CUDA
@@ -89,7 +19,7 @@ const SineOperations& sine_operations(torch::Device device) {
   }
 #endif
   TORCH_CHECK(device.is_cpu(), "no sine operations for ", device);
-  static const SineLoopOperations loops;
+  static const SineLoopOperations loops(sine_loops<float>(), sine_loops<double>());
   return loops;
 }
 
