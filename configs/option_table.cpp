@@ -236,7 +236,11 @@ void add_trainer_and_optimizer(std::vector<Option>& options) {
   trainer.add(
       "epochs", &T::epochs, kMayDiffer,
       {"Stop after so many epochs; 0: trainer.steps says when.", between(0, 1e6), "epochs"});
-  trainer.add("precision", &T::precision, kMustAgree, {"Arithmetic of the model."});
+  trainer.add(
+      "precision", &T::precision, kMustAgree,
+      {"Arithmetic of the model. tf32: products in TF32, on GPUs. bf16: products in bfloat16, of "
+       "a siren's hidden layers or of all layers of a conv decoder: faster where the "
+       "processor has instructions for it."});
   trainer.add("matmul", &T::matmul, kKept,
               {"siren on CPUs in float32: library that multiplies matrices; auto: the faster one "
                "here, measured at the start of the run, which keeps it (aten elsewhere and with "

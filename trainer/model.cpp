@@ -39,7 +39,7 @@ std::unique_ptr<Decoder> declare_decoder(const RunConfig& config, const ModelUse
 
 void set_matmul(Decoder& decoder, Matmul matmul) {
   auto* const siren = dynamic_cast<SirenDecoder*>(&decoder);
-  if (siren == nullptr) return;
+  if (siren == nullptr || siren->product().rows() == ProductLibrary::kBf16) return;
   const bool onednn = matmul == Matmul::kOneDnn;
   if (onednn && !is_available(ProductLibrary::kOneDnn)) {
     throw ConfigError(

@@ -143,7 +143,8 @@ void bench_kernels(const RunConfig& config, torch::Device device,
     }
   }
   if (!device.is_cpu()) return;
-  for (const auto library : {ProductLibrary::kAten, ProductLibrary::kOneDnn}) {
+  for (const auto library :
+       {ProductLibrary::kAten, ProductLibrary::kOneDnn, ProductLibrary::kBf16}) {
     if (!is_available(library)) continue;
     const auto rates = measure_products(library);
     print_line(nlohmann::ordered_json({{"bench", "kernels"},

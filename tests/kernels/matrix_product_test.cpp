@@ -47,6 +47,29 @@ TEST_P(EachLibrary, products_are_those_of_float64) {
   }
 }
 
+TEST(MatrixProduct, in_bfloat16_rounds_float32_and_leaves_float64_alone) {
+  const MatrixProduct product(ProductLibrary::kBf16, ProductLibrary::kBf16);
+  const auto rounded = [](const torch::Tensor& x) {
+    return x.to(torch::kBFloat16).to(torch::kFloat64);
+  };
+  const auto a = normal({100, 256}, 1, torch::kFloat32);
+  const auto weight = normal({30, 256}, 2, torch::kFloat32);
+  const auto gradient = normal({100, 30}, 3, torch::kFloat32);
+  // The operands are rounded, and the result: to 2^-9 of its value.
+  const auto found = product.multiply(a, weight, torch::empty({100, 30}));
+  EXPECT_EQ(found.scalar_type(), torch::kFloat32);
+  EXPECT_LE(relative_error(found, rounded(a).mm(rounded(weight).t())), 0x1p-8);
+  EXPECT_GE(relative_error(found, a.mm(weight.t())), 1e-4);
+  auto sum = torch::ones({30, 256});
+  product.add_outer(gradient, a, sum);
+  EXPECT_LE(relative_error(sum - 1, rounded(gradient).t().mm(rounded(a))), 0x1p-8);
+
+  const auto a64 = a.to(torch::kFloat64);
+  const auto weight64 = weight.to(torch::kFloat64);
+  const auto exact = product.multiply(a64, weight64, torch::empty({100, 30}, torch::kFloat64));
+  EXPECT_LE(relative_error(exact, a64.mm(weight64.t())), 1e-14);
+}
+
 INSTANTIATE_TEST_SUITE_P(MatrixProduct, EachLibrary,
                          testing::Values(ProductLibrary::kAten, ProductLibrary::kOneDnn),
                          [](const auto& param) { return name_of(param.param); });

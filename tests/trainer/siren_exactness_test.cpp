@@ -3,6 +3,7 @@
 #include <torch/cuda.h>
 #include <torch/types.h>
 
+#include "tests/support/relative_error.hpp"
 #include "tests/trainer/siren_problem.hpp"
 
 namespace gondola {
@@ -39,6 +40,19 @@ TEST_P(EachSirenCase, is_the_double_backward_step_to_1e_10_in_float64_and_2e_5_i
     SCOPED_TRACE(outer == Problem::Outer::kDecode ? "decode" : "squared_error");
     expect_equal(exact.fast(outer), expected, 1e-10);
     expect_equal(single.fast(outer), expected, 2e-5);
+  }
+}
+
+/// Products of 8 bits, in single precision else.
+TEST(SirenInBfloat16, gradients_stay_near_those_of_float64) {
+  const Case rounded{
+      .channels = 3, .side = 28, .images = 9, .hidden = 64, .library = ProductLibrary::kBf16};
+  const auto expected = Problem(rounded, torch::kFloat64).naive();
+  const Problem problem(rounded, torch::kFloat32);
+  for (const auto outer : {Problem::Outer::kDecode, Problem::Outer::kSquaredError}) {
+    const auto figures = problem.fast(outer);
+    expect_equal(figures, expected, 0.1);
+    EXPECT_GE(relative_error(figures[3], expected[3]), 1e-4) << "no product was in bfloat16";
   }
 }
 

@@ -42,10 +42,12 @@ SirenDecoder::SirenDecoder(const ModelSection& model, const LatentSection& laten
       hidden_layers_(static_cast<std::size_t>(model.layers)),
       w0_(model.activation == ActivationKind::kSin ? model.w0 : 1.0),
       plain_(Activation(model.activation, model.leaky_slope), precision),
-      fused_(model.activation == ActivationKind::kSin && precision != Precision::kBf16),
+      fused_(model.activation == ActivationKind::kSin),
       first_(this->parameters().declare(specs(model, latent.size, channels))),
       grid_(full_grid(height, width,
-                      torch::TensorOptions().dtype(storage_dtype(precision)).device(device))) {}
+                      torch::TensorOptions().dtype(storage_dtype(precision)).device(device))) {
+  if (precision == Precision::kBf16) set_product({ProductLibrary::kBf16, ProductLibrary::kBf16});
+}
 
 /// w0 is folded into weights and biases: [h, h] multiplications instead of [B, N, h].
 SirenLayers SirenDecoder::layers() const {

@@ -22,8 +22,8 @@ namespace gondola {
 /// The first layer is split, W0 [c, z] = Wc c + Wz z, so that its product costs N + B rows instead
 /// of B N. Parameters: siren.layer<i>.weight [out, in], siren.layer<i>.bias [out].
 ///
-/// Sines in float32 (and TF32) and float64 go through SirenFunctions, tile by tile; all else
-/// through SirenPlain.
+/// Sines go through SirenFunctions, tile by tile, every other activation through SirenPlain. In
+/// bfloat16 the former multiply what lies between hidden layers, and the latter all layers.
 class SirenDecoder final : public Decoder {
  public:
   /// Declares its parameters, which the caller allocates before the first pass. Shapes: h =
@@ -54,7 +54,8 @@ class SirenDecoder final : public Decoder {
   [[nodiscard]] std::int64_t origin_sums(std::int64_t points,
                                          std::int64_t global_images) const override;
 
-  /// Who multiplies matrices in a training step: ATen, unless another was set.
+  /// Who multiplies matrices in a training step: ATen, in bfloat16 where the model is, unless
+  /// another was set.
   [[nodiscard]] MatrixProduct product() const { return functions_.product; }
   void set_product(MatrixProduct product) { functions_.product = product; }
 

@@ -30,6 +30,8 @@ torch::Tensor onednn_product(const torch::Tensor& a, const torch::Tensor& weight
   return std::move(stack.front()).toTensor();
 }
 
+torch::Tensor rounded(const torch::Tensor& x) { return x.to(torch::kBFloat16); }
+
 template <typename F>
 double best_gflops(double flops, const F& product) {
   double best = 0;
@@ -45,11 +47,19 @@ double best_gflops(double flops, const F& product) {
 }  // namespace
 
 std::string name_of(ProductLibrary library) {
-  return library == ProductLibrary::kAten ? "aten" : "onednn";
+  switch (library) {
+    case ProductLibrary::kAten:
+      return "aten";
+    case ProductLibrary::kOneDnn:
+      return "onednn";
+    case ProductLibrary::kBf16:
+      return "bf16";
+  }
+  TORCH_CHECK(false, "no such library");
 }
 
 bool is_available(ProductLibrary library) {
-  if (library == ProductLibrary::kAten) return true;
+  if (library != ProductLibrary::kOneDnn) return true;
   return at::globalContext().hasMKLDNN() && onednn_linear().has_value();
 }
 
@@ -64,6 +74,9 @@ torch::Tensor MatrixProduct::multiply(const torch::Tensor& a, const torch::Tenso
   if (rows_ == ProductLibrary::kOneDnn && onednn_takes(a)) {
     return onednn_product(a, weight);
   }
+  if (rows_ == ProductLibrary::kBf16 && a.scalar_type() == torch::kFloat32) {
+    return space.copy_(rounded(a).mm(rounded(weight).t()));
+  }
   at::mm_out(space, a, weight.t());
   return space;
 }
@@ -72,6 +85,10 @@ void MatrixProduct::add_outer(const torch::Tensor& a, const torch::Tensor& b,
                               torch::Tensor& sum) const {
   if (sums_ == ProductLibrary::kOneDnn && onednn_takes(a)) {
     sum.add_(onednn_product(a.t(), b.t()));
+    return;
+  }
+  if (sums_ == ProductLibrary::kBf16 && a.scalar_type() == torch::kFloat32) {
+    sum.add_(rounded(a).t().mm(rounded(b)));
     return;
   }
   sum.addmm_(a.t(), b);

@@ -6,16 +6,19 @@
 
 namespace gondola {
 
-/// Who multiplies float32 matrices on the CPU. MKL, which ATen asks, uses AVX2 at most on some
+/// Who multiplies float32 matrices. MKL, which ATen asks on CPUs, uses AVX2 at most on some
 /// vendors' processors, where oneDNN uses AVX-512 at twice the speed; elsewhere they are equal.
 enum class ProductLibrary {
   kAten,    ///< at::mm
   kOneDnn,  ///< mkldnn::_linear_pointwise, registered by libtorch but not a function of ATen
+  kBf16,    ///< at::mm of values rounded to bfloat16, and so are its results: where the processor
+            ///< has instructions for it, at several times the speed
 };
 
 [[nodiscard]] std::string name_of(ProductLibrary library);
 
-/// Whether this libtorch has the library. oneDNN takes float32 on CPUs; ATen takes all else.
+/// Whether this libtorch has the library. oneDNN takes float32 on CPUs, bfloat16 float32 anywhere;
+/// ATen takes all else.
 [[nodiscard]] bool is_available(ProductLibrary library);
 
 /// The products of a layer, without gradients; two of them are a forward and a backward pass.
