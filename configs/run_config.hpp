@@ -126,6 +126,7 @@ struct TrainerSection {
   double outlier_factor = 0.0;  ///< A gradient's norm beyond so many times its running mean is bad
                                 ///< too; 0: only what is not finite.
   bool cuda_graph = false;      ///< Steps are recorded and replayed.
+  std::int64_t tile_bytes = 0;  ///< Work space of a siren's tile; 0: auto, by the device.
 };
 
 enum class Schedule { kConstant, kCosine };

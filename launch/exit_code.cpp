@@ -22,6 +22,7 @@ bool is_out_of_memory(const std::exception& error) {
     return system->code() == std::errc::resource_unavailable_try_again ||
            system->code() == std::errc::not_enough_memory;
   }
+  if (dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr) return true;
   return dynamic_cast<const c10::Error*>(&error) != nullptr &&
          text_of(error).find("can't allocate memory") != std::string::npos;
 }
@@ -38,7 +39,8 @@ std::string sentence_of(const std::exception& error) {
   const bool ours = dynamic_cast<const Error*>(&error) != nullptr;
   if (ours || !is_out_of_memory(error)) return error.what();
   return "out of memory or threads (" + text_of(error) +
-         "): lower trainer.batch_size, start fewer ranks on each machine, or raise the limits of "
+         "): lower trainer.batch_size, or trainer.tile_bytes of a siren, start fewer ranks on each "
+         "machine, or raise the limits of "
          "the job (ulimit -v, ulimit -u, the memory asked of Slurm)";
 }
 

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "configs/errors.hpp"
+#include "configs/siren_tile.hpp"
 #include "trainer/decoders/conv_decoder.hpp"
 #include "trainer/decoders/siren_decoder.hpp"
 #include "trainer/latent/latent_encoder.hpp"
@@ -22,6 +23,7 @@ std::unique_ptr<Decoder> declare_decoder(const RunConfig& config, const ModelUse
                                                 shape.height, shape.width, config.trainer.precision,
                                                 use.device, parameters);
     set_matmul(*siren, config.trainer.matmul);
+    siren->set_tile_rows(config.trainer.tile_bytes / tile_row_bytes(config));
     return siren;
   }
   if (shape.height != shape.width) {

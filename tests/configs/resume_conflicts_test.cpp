@@ -24,6 +24,7 @@ TEST(ResumeConflicts, exactly_these_options_may_differ) {
                                               "trainer.skip_budget",
                                               "trainer.outlier_factor",
                                               "trainer.cuda_graph",
+                                              "trainer.tile_bytes",
                                               "coordinates.spread_every",
                                               "parallel.threads",
                                               "parallel.coordinate_ranks",

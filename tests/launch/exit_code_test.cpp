@@ -27,6 +27,9 @@ TEST(ExitCodeTest, memory_that_is_out_is_said_with_its_cure) {
   using testing::StartsWith;
   EXPECT_THAT(sentence_of(std::bad_alloc()),
               StartsWith("out of memory or threads (std::bad_alloc): lower trainer.batch_size"));
+  EXPECT_THAT(sentence_of(std::bad_alloc()), testing::HasSubstr("trainer.tile_bytes"));
+  const c10::OutOfMemoryError of_gpu({__func__, __FILE__, __LINE__}, "CUDA out of memory.");
+  EXPECT_THAT(sentence_of(of_gpu), StartsWith("out of memory or threads (CUDA out of memory.): "));
   const std::system_error no_thread(
       std::make_error_code(std::errc::resource_unavailable_try_again));
   EXPECT_THAT(sentence_of(no_thread), StartsWith("out of memory or threads ("));

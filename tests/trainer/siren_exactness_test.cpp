@@ -64,6 +64,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{.channels = 3, .images = 65, .threads = 3},
                     Case{.channels = 3, .library = ProductLibrary::kOneDnn},
                     Case{.side = 28, .images = 9, .hidden = 64, .library = ProductLibrary::kOneDnn},
+                    Case{.channels = 3, .tile_rows = 1}, Case{.images = 9, .tile_rows = 30},
+                    Case{.images = 9, .threads = 2, .tile_rows = 120},
                     Case{.activation_bytes = kNone}, Case{.depth = 1}, Case{.depth = 2},
                     Case{.channels = 2, .depth = 5, .activation_bytes = kNone},
                     Case{.side = 28, .images = 64, .hidden = 64, .depth = 4},

@@ -26,12 +26,13 @@ struct Case {
   std::int64_t activation_bytes = kActivationBytes;
   ProductLibrary library = ProductLibrary::kAten;
   torch::Device device = torch::kCPU;
+  std::int64_t tile_rows = 0;  // by the device
 };
 
 inline void PrintTo(const Case& c, std::ostream* out) {
   *out << c.channels << "x" << c.side << "x" << c.side << " x " << c.images << ", hidden "
        << c.hidden << "x" << c.depth << ", " << c.threads << " threads, " << c.activation_bytes
-       << " bytes, " << name_of(c.library) << " on " << c.device;
+       << " bytes, " << name_of(c.library) << " on " << c.device << ", tiles of " << c.tile_rows;
 }
 
 inline constexpr double kW0 = 30;
@@ -104,7 +105,8 @@ class Problem {
   }
 
   [[nodiscard]] SirenFunctions functions() const {
-    return {.product = {case_.library, case_.library}, .activation_bytes = case_.activation_bytes};
+    return {.work = {.product = {case_.library, case_.library}, .tile_rows = case_.tile_rows},
+            .activation_bytes = case_.activation_bytes};
   }
 
   enum class Outer { kDecode, kSquaredError };

@@ -56,8 +56,10 @@ class SirenDecoder final : public Decoder {
 
   /// Who multiplies matrices in a training step: ATen, in bfloat16 where the model is, unless
   /// another was set.
-  [[nodiscard]] MatrixProduct product() const { return functions_.product; }
-  void set_product(MatrixProduct product) { functions_.product = product; }
+  [[nodiscard]] MatrixProduct product() const { return functions_.work.product; }
+  void set_product(MatrixProduct product) { functions_.work.product = product; }
+  /// Most rows of a tile; 0: by the device.
+  void set_tile_rows(std::int64_t rows) { functions_.work.tile_rows = rows; }
 
  private:
   [[nodiscard]] torch::Tensor weight(std::size_t layer) const {

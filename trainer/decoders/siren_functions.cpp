@@ -17,14 +17,16 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::tensor_list;
 
-void save(AutogradContext* context, MatrixProduct product) {
-  context->saved_data["rows"] = static_cast<std::int64_t>(product.rows());
-  context->saved_data["sums"] = static_cast<std::int64_t>(product.sums());
+void save(AutogradContext* context, const SirenWork& work) {
+  context->saved_data["rows"] = static_cast<std::int64_t>(work.product.rows());
+  context->saved_data["sums"] = static_cast<std::int64_t>(work.product.sums());
+  context->saved_data["tile_rows"] = work.tile_rows;
 }
 
-MatrixProduct product_of(AutogradContext* context) {
-  return {static_cast<ProductLibrary>(context->saved_data["rows"].toInt()),
-          static_cast<ProductLibrary>(context->saved_data["sums"].toInt())};
+SirenWork work_of(AutogradContext* context) {
+  return {.product = {static_cast<ProductLibrary>(context->saved_data["rows"].toInt()),
+                      static_cast<ProductLibrary>(context->saved_data["sums"].toInt())},
+          .tile_rows = context->saved_data["tile_rows"].toInt()};
 }
 
 SirenPlain plain() { return {Activation(ActivationKind::kSin), Precision::kFloat32}; }
@@ -79,8 +81,8 @@ struct Decode : torch::autograd::Function<Decode> {
 
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& latents,
                                const torch::Tensor& points, at::TensorList layers,
-                               MatrixProduct product, Keep keep) {
-    const SirenTiles tiles(SirenLayers::of(layers.vec()), points, latents, product);
+                               const SirenWork& work, Keep keep) {
+    const SirenTiles tiles(SirenLayers::of(layers.vec()), points, latents, work);
     SirenTiles::Activations kept;
     if (keep == Keep::kActivations) kept = tiles.allocate_activations();
     tensor_list saved = {latents, points};
@@ -89,7 +91,7 @@ struct Decode : torch::autograd::Function<Decode> {
     saved.insert(saved.end(), kept.cosines.begin(), kept.cosines.end());
     context->save_for_backward(saved);
     context->saved_data["inputs"] = static_cast<std::int64_t>(2 + layers.size());
-    save(context, product);
+    save(context, work);
     return tiles.forward(kept);
   }
 
@@ -107,7 +109,7 @@ struct Decode : torch::autograd::Function<Decode> {
       return result;
     }
     const SirenTiles tiles(SirenLayers::of(part(saved, 2, inputs)), saved[1], saved[0],
-                           product_of(context));
+                           work_of(context));
     const auto kept = (saved.size() - inputs) / 2;
     bool layers = false;
     for (std::size_t i = 2; i < inputs; ++i) layers = layers || context->needs_input_grad(i);
@@ -130,8 +132,8 @@ bool are_alike(const torch::Tensor& weights) {
 struct SquaredError : torch::autograd::Function<SquaredError> {
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& latents,
                                const torch::Tensor& points, at::TensorList layers,
-                               const torch::Tensor& target, double weight, MatrixProduct product) {
-    const SirenTiles tiles(SirenLayers::of(layers.vec()), points, latents, product);
+                               const torch::Tensor& target, double weight, const SirenWork& work) {
+    const SirenTiles tiles(SirenLayers::of(layers.vec()), points, latents, work);
     auto result = tiles.squared_error(target);
     tensor_list saved = {latents, points};
     saved.insert(saved.end(), layers.begin(), layers.end());
@@ -141,7 +143,7 @@ struct SquaredError : torch::autograd::Function<SquaredError> {
     context->save_for_backward(saved);
     context->saved_data["inputs"] = static_cast<std::int64_t>(2 + layers.size());
     context->saved_data["weight"] = weight;
-    save(context, product);
+    save(context, work);
     return result.per_image * weight;
   }
 
@@ -175,7 +177,7 @@ struct SquaredError : torch::autograd::Function<SquaredError> {
       return result;
     }
     const SirenTiles tiles(SirenLayers::of(part(saved, 2, inputs)), saved[1], saved[0],
-                           product_of(context));
+                           work_of(context));
     const auto residual = tiles.forward({}).sub_(
         values_of(target, saved[1].scalar_type()).transpose(1, 2));  // [B, N, C]
     const auto result =
@@ -199,9 +201,9 @@ SirenLayers reduced_backward(const SirenOrigin& origin, SirenOrigin::Sums own,
 struct GradientAtOrigin : torch::autograd::Function<GradientAtOrigin> {
   static tensor_list forward(AutogradContext* context, const torch::Tensor& target,
                              const torch::Tensor& points, at::TensorList layers,
-                             MatrixProduct product, std::int64_t pass_bytes,
+                             const SirenWork& work, std::int64_t pass_bytes,
                              OverlappedReduction* reduction) {
-    const SirenOrigin origin(SirenLayers::of(layers.vec()), points, product);
+    const SirenOrigin origin(SirenLayers::of(layers.vec()), points, work);
     const auto keep = origin.pass_bytes() <= pass_bytes ? SirenOrigin::Keep::kPasses
                                                         : SirenOrigin::Keep::kNothing;
     const auto result = origin.run(target, keep);
@@ -215,7 +217,7 @@ struct GradientAtOrigin : torch::autograd::Function<GradientAtOrigin> {
     context->saved_data["inputs"] = static_cast<std::int64_t>(2 + layers.size());
     context->saved_data["passes"] = static_cast<std::int64_t>(result.passes.size());
     context->saved_data["reduction"] = reinterpret_cast<std::int64_t>(reduction);
-    save(context, product);
+    save(context, work);
     context->mark_non_differentiable({result.loss});
     return {result.gradient, result.loss};
   }
@@ -240,7 +242,7 @@ struct GradientAtOrigin : torch::autograd::Function<GradientAtOrigin> {
       return result;
     }
     const auto layers = SirenLayers::of(part(saved, 2, inputs));
-    const SirenOrigin origin(layers, saved[1], product_of(context));
+    const SirenOrigin origin(layers, saved[1], work_of(context));
     std::vector<SirenOrigin::Pass> passes;
     const auto count = static_cast<std::size_t>(context->saved_data["passes"].toInt());
     const auto each = count == 0 ? 0 : (saved.size() - inputs - 1) / count;
@@ -268,7 +270,7 @@ torch::Tensor SirenFunctions::decode(const SirenLayers& layers, const torch::Ten
                      points.size(0) * layers.width() *
                      static_cast<std::int64_t>(points.element_size());
   const bool keep = differentiated && at::GradMode::is_enabled() && bytes <= activation_bytes;
-  return Decode::apply(latents, points, at::TensorList(tensors), product,
+  return Decode::apply(latents, points, at::TensorList(tensors), work,
                        keep ? Decode::Keep::kActivations : Decode::Keep::kNothing);
 }
 
@@ -277,7 +279,7 @@ torch::Tensor SirenFunctions::squared_error(const SirenLayers& layers, const tor
                                             const torch::Tensor& target, double weight) const {
   const auto tensors = layers.tensors();
   return SquaredError::apply(latents, points, at::TensorList(tensors), target.detach(), weight,
-                             product);
+                             work);
 }
 
 SirenFunctions::Origin SirenFunctions::gradient_at_origin(const SirenLayers& layers,
@@ -287,7 +289,7 @@ SirenFunctions::Origin SirenFunctions::gradient_at_origin(const SirenLayers& lay
   const auto tensors = layers.tensors();
   const auto pass_bytes = at::GradMode::is_enabled() ? activation_bytes / 8 : -1;
   const auto result = GradientAtOrigin::apply(target.detach(), points, at::TensorList(tensors),
-                                              product, pass_bytes, reduction);
+                                              work, pass_bytes, reduction);
   return {.gradient = result[0], .loss = result[1]};
 }
 

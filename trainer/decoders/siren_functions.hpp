@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "trainer/decoders/siren_layers.hpp"
-#include "trainer/kernels/matrix_product.hpp"
+#include "trainer/decoders/siren_work.hpp"
 
 namespace gondola {
 
@@ -21,7 +21,7 @@ inline constexpr std::int64_t kActivationBytes = std::int64_t{512} << 20;
 /// differentiated any number of times, at the plain cost. Layers come with their graphs; letters as
 /// in SirenLayers.
 struct SirenFunctions {
-  MatrixProduct product;
+  SirenWork work;
   std::int64_t activation_bytes = kActivationBytes;
 
   /// points [N, 2], latents [B, k] -> F [B, N, C].

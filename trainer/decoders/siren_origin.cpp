@@ -57,18 +57,18 @@ SirenOrigin::Pass SirenOrigin::Pass::of(std::size_t depth,
   return pass;
 }
 
-SirenOrigin::SirenOrigin(SirenLayers layers, torch::Tensor points, MatrixProduct product)
+SirenOrigin::SirenOrigin(SirenLayers layers, torch::Tensor points, const SirenWork& work)
     : layers_(std::move(layers)),
       transposed_(1),
       points_(points.contiguous()),
-      product_(product),
+      product_(work.product),
       tasks_(parallel_width(points_.device())) {
   for (std::size_t layer = 1; layer < layers_.depth(); ++layer) {
     transposed_.push_back(layers_.weights[layer].t().contiguous());
   }
   const auto count = points_.size(0);
-  const auto each = std::clamp<std::int64_t>((count + tasks_ - 1) / tasks_, 1,
-                                             most_chunk_points(points_.device()));
+  const auto most = work.tile_rows > 0 ? work.tile_rows : most_chunk_points(points_.device());
+  const auto each = std::clamp<std::int64_t>((count + tasks_ - 1) / tasks_, 1, most);
   chunks_ = (count + each - 1) / each;
   chunk_points_ = chunks_ == 0 ? 0 : (count + chunks_ - 1) / chunks_;
 }

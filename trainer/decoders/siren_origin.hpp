@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "trainer/decoders/siren_layers.hpp"
-#include "trainer/kernels/matrix_product.hpp"
+#include "trainer/decoders/siren_work.hpp"
 
 namespace gondola {
 
@@ -35,7 +35,7 @@ class SirenOrigin {
   };
 
   /// points [N, 2], float32 or float64.
-  SirenOrigin(SirenLayers layers, torch::Tensor points, MatrixProduct product);
+  SirenOrigin(SirenLayers layers, torch::Tensor points, const SirenWork& work);
 
   [[nodiscard]] std::size_t chunks() const { return static_cast<std::size_t>(chunks_); }
   /// Of all chunks' passes.

@@ -12,7 +12,7 @@ namespace {
 
 /// On a CPU some MB of work space, a few times a core's cache; on a GPU some 600 MB, in kernels
 /// that fill it.
-std::int64_t tile_rows(torch::Device device) { return device.is_cpu() ? 1024 : 65536; }
+std::int64_t most_tile_rows(torch::Device device) { return device.is_cpu() ? 1024 : 65536; }
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -165,12 +165,12 @@ class SirenTiles::Worker {
 };
 
 SirenTiles::SirenTiles(SirenLayers layers, torch::Tensor points, torch::Tensor latents,
-                       MatrixProduct product)
+                       const SirenWork& work)
     : layers_(std::move(layers)),
       transposed_(1),
       points_(points.contiguous()),
       latents_(latents.detach()),
-      product_(product),
+      product_(work.product),
       operations_(sine_operations(points_.device())),
       tasks_(parallel_width(points_.device())) {
   const at::NoGradGuard no_grad;
@@ -182,8 +182,8 @@ SirenTiles::SirenTiles(SirenLayers layers, torch::Tensor points, torch::Tensor l
 
   const auto images = latents_.size(0);
   const auto count = points_.size(0);
-  const auto rows =
-      std::clamp<std::int64_t>(divide_up(images * count, tasks_), 64, tile_rows(points_.device()));
+  const auto most = work.tile_rows > 0 ? work.tile_rows : most_tile_rows(points_.device());
+  const auto rows = std::min(most, std::max<std::int64_t>(divide_up(images * count, tasks_), 64));
   if (count >= rows) {
     tile_images_ = 1;
     tile_points_ = divide_up(count, divide_up(count, rows));

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "trainer/decoders/siren_layers.hpp"
-#include "trainer/kernels/matrix_product.hpp"
+#include "trainer/decoders/siren_work.hpp"
 #include "trainer/kernels/sine_operations.hpp"
 
 namespace gondola {
@@ -22,7 +22,7 @@ class SirenTiles {
  public:
   /// points [N, 2], latents [B, k], all of one dtype, float32 or float64. B may be 0.
   SirenTiles(SirenLayers layers, torch::Tensor points, torch::Tensor latents,
-             MatrixProduct product);
+             const SirenWork& work);
 
   /// The sines and cosines of layers 1 ... L - 1 over all tiles, kept for a backward pass.
   struct Activations {
