@@ -262,10 +262,11 @@ void add_trainer_and_optimizer(std::vector<Option>& options) {
               {"Largest norm of a step's gradient, as a multiple of its running mean; 0: any that "
                "is finite.",
                at_least(0)});
-  trainer.add("tile_bytes", &T::tile_bytes, kMayDiffer,
-              {"siren with sines: work space of a tile of images and coordinates, of which each "
-               "thread has one; auto: 1024 images times coordinates on CPUs, 65536 on GPUs.",
-               between(0, 1e15), "bytes", "auto"});
+  trainer.add(
+      "tile_bytes", &T::tile_bytes, kMayDiffer,
+      {"siren with sines: work space of a tile of images and coordinates, of which each "
+       "thread has one; auto: 1024 images times coordinates on CPUs, 65536 (of 256 units) on GPUs.",
+       between(0, 1e15), "bytes", "auto"});
   trainer.add("cuda_graph", &T::cuda_graph, kMayDiffer,
               {"On a GPU: record a step's kernels once and start them as a whole in each step, for "
                "steps so short that starting them one by one takes longer. Without effect on "

@@ -2,6 +2,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <mpi.h>
 #include <torch/cuda.h>
 
@@ -105,6 +106,7 @@ void choose_gpu(int visible, const MpiSession& mpi, DeviceBinding& binding) {
   }
   refuse_shared_gpus(gpus);
   binding.device = {torch::kCUDA, static_cast<c10::DeviceIndex>(gpu)};
+  c10::impl::VirtualGuardImpl(torch::kCUDA).setDevice(binding.device);  // of this thread
   if (mpi.local_rank() != 0 || gpus.size() == 1) return;
   binding.warning = narrow_view_warning(gpus, host_name());
   if (const auto access = access_between(gpus); !access.empty()) {

@@ -2,7 +2,9 @@
 
 #if GONDOLA_WITH_CUDA
 #include <ATen/cuda/CUDAGraph.h>
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAEvent.h>
+#include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 #endif
@@ -20,6 +22,10 @@ class CudaGraph final : public DeviceGraph {
   void rehearse(const std::function<void()>& work) override { beside(work); }
 
   void record(const std::function<void()>& work) override {
+    // While it is recorded the allocator cannot give back what rehearsals left in its cache, and
+    // takes memory of the recording's own.
+    c10::cuda::device_synchronize();
+    c10::cuda::CUDACachingAllocator::emptyCache();
     beside([&] {
       // Of this thread alone: others may ask for events and memory while it is recorded.
       graph_.capture_begin({0, 0}, cudaStreamCaptureModeThreadLocal);

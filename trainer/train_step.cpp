@@ -75,7 +75,9 @@ torch::Tensor TrainStep::taken(const torch::Tensor& pixels) const {
 torch::Tensor TrainStep::batch_mean(const torch::Tensor& pixels) {
   const auto bytes = pixels.is_floating_point() ? pixels.mul(255).round_() : pixels;
   auto sum = bytes.sum(0, /*keepdim=*/true, torch::kInt64);
-  if (config_.model.batch_norm == BatchNormMode::kSync) communicator_.all_reduce_sum(sum);
+  if (config_.model.batch_norm == BatchNormMode::kSync && communicator_.size() > 1) {
+    communicator_.all_reduce_sum(sum);
+  }
   const auto images = static_cast<double>(batch_norm_images(pixels.size(0)));
   const auto dtype = state_.decoder.parameters().flat().scalar_type();
   return (sum.to(torch::kFloat64) / (255.0 * images)).to(dtype);
@@ -180,7 +182,9 @@ ObjectiveBatch TrainStep::batch_of(const StepInput& input, const StepView& view)
   const auto on_device = view.pixels.to(device, /*non_blocking=*/true);
   ObjectiveBatch batch;
   batch.images = taken(on_device);
-  if (view.target_pixels.defined()) batch.targets = taken(view.target_pixels);
+  if (view.target_pixels.defined()) {
+    batch.targets = taken(view.target_pixels.to(device, /*non_blocking=*/true));
+  }
   if (input.labels.defined()) batch.labels = input.labels.to(device, /*non_blocking=*/true);
   batch.global_images = batch_norm_images(view.pixels.size(0));
   if (state_.decoder.couples_images(Normalisation::kBatch)) {

@@ -75,7 +75,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{.channels = 3, .side = 64, .images = 7, .hidden = 33, .threads = 5},
                     Case{.side = 64, .images = 65, .hidden = 16, .depth = 2, .threads = 2}));
 
-/// The last two take several tiles of images, and of coordinates, on a GPU.
+/// The last two take several tiles of images, and of coordinates.
 INSTANTIATE_TEST_SUITE_P(
     gpu, EachSirenCase,
     testing::Values(
@@ -83,8 +83,13 @@ INSTANTIATE_TEST_SUITE_P(
         Case{.channels = 3, .images = 65, .device = torch::kCUDA},
         Case{.depth = 1, .device = torch::kCUDA},
         Case{.channels = 2, .depth = 5, .activation_bytes = kNone, .device = torch::kCUDA},
-        Case{.side = 96, .images = 9, .hidden = 16, .device = torch::kCUDA},
-        Case{.channels = 3, .side = 192, .images = 2, .hidden = 16, .device = torch::kCUDA}));
+        Case{.side = 96, .images = 9, .hidden = 16, .device = torch::kCUDA, .tile_rows = 20000},
+        Case{.channels = 3,
+             .side = 192,
+             .images = 2,
+             .hidden = 16,
+             .device = torch::kCUDA,
+             .tile_rows = 20000}));
 
 }  // namespace
 }  // namespace gondola

@@ -122,8 +122,8 @@ struct Decode : torch::autograd::Function<Decode> {
   }
 };
 
-/// Whether all images weigh the same. The gradient of a sum over the images says so by its stride,
-/// which costs a GPU no waiting.
+/// Whether all images weigh the same. The gradient of a sum over the images says so by its stride;
+/// of a sum of products it does not, and a GPU is waited for, which a recorded step cannot do.
 bool are_alike(const torch::Tensor& weights) {
   return weights.numel() <= 1 || weights.stride(0) == 0 ||
          weights.eq(weights[0]).all().item<bool>();

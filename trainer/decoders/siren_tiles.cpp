@@ -10,9 +10,12 @@
 namespace gondola {
 namespace {
 
-/// On a CPU some MB of work space, a few times a core's cache; on a GPU some 600 MB, in kernels
-/// that fill it.
-std::int64_t most_tile_rows(torch::Device device) { return device.is_cpu() ? 1024 : 65536; }
+/// Of `width` values. On a CPU some MB of work space, a few times a core's cache; on a GPU blocks
+/// of 64 MB in float32, for kernels that fill it: 65536 rows of 256.
+std::int64_t most_tile_rows(torch::Device device, std::int64_t width) {
+  constexpr std::int64_t kGpuValues = std::int64_t{1} << 24;
+  return device.is_cpu() ? 1024 : std::max<std::int64_t>(1024, kGpuValues / width);
+}
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -38,11 +41,12 @@ struct SirenTiles::Partial {
 /// One thread's work space of a tile.
 class SirenTiles::Worker {
  public:
-  explicit Worker(const SirenTiles& tiles)
+  /// @param keeps whether the activations behind the first layer lie in what enter() is given.
+  Worker(const SirenTiles& tiles, bool keeps)
       : tiles_(tiles), gradient_(workspace()), next_gradient_(workspace()) {
     for (std::size_t layer = 0; layer < depth(); ++layer) {
-      own_.sines.push_back(workspace());
-      own_.cosines.push_back(layer == 0 ? torch::Tensor() : workspace());
+      own_.sines.push_back(layer > 0 && keeps ? torch::Tensor() : workspace());
+      own_.cosines.push_back(layer == 0 || keeps ? torch::Tensor() : workspace());
     }
   }
 
@@ -182,7 +186,8 @@ SirenTiles::SirenTiles(SirenLayers layers, torch::Tensor points, torch::Tensor l
 
   const auto images = latents_.size(0);
   const auto count = points_.size(0);
-  const auto most = work.tile_rows > 0 ? work.tile_rows : most_tile_rows(points_.device());
+  const auto most =
+      work.tile_rows > 0 ? work.tile_rows : most_tile_rows(points_.device(), layers_.width());
   const auto rows = std::min(most, std::max<std::int64_t>(divide_up(images * count, tasks_), 64));
   if (count >= rows) {
     tile_images_ = 1;
@@ -210,20 +215,20 @@ SirenTiles::Tile SirenTiles::tile(std::int64_t i) const {
 
 /// visit(worker, tile, task) for all tiles; a task's tiles follow one another.
 template <typename F>
-void SirenTiles::for_each_tile(const F& visit) const {
+void SirenTiles::for_each_tile(const Activations& kept, const F& visit) const {
   const auto tiles = tile_count();
   parallel_tasks(tasks_, [&](std::int64_t task) {
     const auto end = tiles * (task + 1) / tasks_;
     auto i = tiles * task / tasks_;
     if (i == end) return;
-    Worker worker(*this);
+    Worker worker(*this, !kept.sines.empty());
     for (; i < end; ++i) visit(worker, tile(i), task);
   });
 }
 
 /// visit(worker, tile, task, partial): the sum of all tasks' partial gradients, in their order.
 template <typename F>
-SirenTiles::Gradients SirenTiles::sum_over_tiles(const F& visit) const {
+SirenTiles::Gradients SirenTiles::sum_over_tiles(const Activations& kept, const F& visit) const {
   const at::NoGradGuard no_grad;
   std::vector<Partial> partials;
   for (std::int64_t task = 0; task < tasks_; ++task) {
@@ -231,7 +236,7 @@ SirenTiles::Gradients SirenTiles::sum_over_tiles(const F& visit) const {
                         .of_latents = torch::zeros_like(of_latents_.sines),
                         .of_points = torch::zeros({2, layers_.width()}, points_.options())});
   }
-  for_each_tile([&](Worker& worker, const Tile& tile, std::int64_t task) {
+  for_each_tile(kept, [&](Worker& worker, const Tile& tile, std::int64_t task) {
     visit(worker, tile, task, partials[static_cast<std::size_t>(task)]);
   });
   auto& sum = partials.front();
@@ -258,7 +263,7 @@ SirenTiles::Activations SirenTiles::allocate_activations() const {
 torch::Tensor SirenTiles::forward(const Activations& kept) const {
   const auto rows = latents_.size(0) * points_.size(0);
   const auto values = torch::empty({rows, layers_.channels()}, points_.options());
-  for_each_tile([&](Worker& worker, const Tile& tile, std::int64_t) {
+  for_each_tile(kept, [&](Worker& worker, const Tile& tile, std::int64_t) {
     worker.enter(tile, kept);
     worker.first_layer();
     worker.hidden_layers();
@@ -270,7 +275,7 @@ torch::Tensor SirenTiles::forward(const Activations& kept) const {
 SirenTiles::Gradients SirenTiles::backward(const torch::Tensor& gradient, const Activations& kept,
                                            Wanted wanted) const {
   const auto residuals = gradient.contiguous().view({-1, layers_.channels()});
-  return sum_over_tiles([&](Worker& worker, const Tile& tile, std::int64_t, Partial& sum) {
+  return sum_over_tiles(kept, [&](Worker& worker, const Tile& tile, std::int64_t, Partial& sum) {
     worker.enter(tile, kept);
     worker.first_layer();
     if (kept.sines.empty()) worker.hidden_layers();
@@ -281,8 +286,8 @@ SirenTiles::Gradients SirenTiles::backward(const torch::Tensor& gradient, const 
 SirenTiles::SquaredError SirenTiles::squared_error(const torch::Tensor& target) const {
   const auto images = latents_.size(0);
   const auto errors = torch::zeros({tasks_, images}, points_.options().dtype(torch::kFloat64));
-  auto gradients =
-      sum_over_tiles([&](Worker& worker, const Tile& tile, std::int64_t task, Partial& sum) {
+  auto gradients = sum_over_tiles(
+      /*kept=*/{}, [&](Worker& worker, const Tile& tile, std::int64_t task, Partial& sum) {
         worker.enter(tile, /*kept=*/{});
         worker.first_layer();
         worker.hidden_layers();

@@ -66,9 +66,9 @@ class SirenTiles {
   [[nodiscard]] std::int64_t tile_count() const;
   [[nodiscard]] Tile tile(std::int64_t i) const;
   template <typename F>
-  void for_each_tile(const F& visit) const;
+  void for_each_tile(const Activations& kept, const F& visit) const;
   template <typename F>
-  [[nodiscard]] Gradients sum_over_tiles(const F& visit) const;
+  [[nodiscard]] Gradients sum_over_tiles(const Activations& kept, const F& visit) const;
 
   SirenLayers layers_;
   std::vector<torch::Tensor> transposed_;  ///< W_l^T of the hidden layers 1 ... L - 1, contiguous.

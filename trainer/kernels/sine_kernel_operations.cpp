@@ -1,6 +1,7 @@
 #include "trainer/kernels/sine_kernel_operations.hpp"
 
 #include <ATen/Dispatch.h>
+#include <c10/core/DeviceGuard.h>
 
 namespace gondola {
 
@@ -16,6 +17,7 @@ const SineKernels<double>& SineKernelOperations::kernels() const {
 
 void SineKernelOperations::sine(const torch::Tensor& x, const torch::Tensor& bias,
                                 const SineTable& result) const {
+  const c10::OptionalDeviceGuard guard(x.device());
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "sine", [&] {
     kernels<scalar_t>().sine(stream_(), x.size(0), x.size(1), bias.data_ptr<scalar_t>(),
                              x.data_ptr<scalar_t>(), result.sines.data_ptr<scalar_t>(),
@@ -25,6 +27,7 @@ void SineKernelOperations::sine(const torch::Tensor& x, const torch::Tensor& bia
 
 void SineKernelOperations::sum_sine(const SineTable& p, const SineTable& q,
                                     const torch::Tensor& sine) const {
+  const c10::OptionalDeviceGuard guard(sine.device());
   AT_DISPATCH_FLOATING_TYPES(sine.scalar_type(), "sum_sine", [&] {
     kernels<scalar_t>().sum_sine(stream_(), q.sines.size(0), p.sines.size(0), p.sines.size(1),
                                  p.sines.data_ptr<scalar_t>(), p.cosines.data_ptr<scalar_t>(),
@@ -35,6 +38,7 @@ void SineKernelOperations::sum_sine(const SineTable& p, const SineTable& q,
 
 void SineKernelOperations::slope(const torch::Tensor& cosine, const torch::Tensor& gradient,
                                  const torch::Tensor& sums) const {
+  const c10::OptionalDeviceGuard guard(cosine.device());
   const auto rows = cosine.size(0);
   const auto width = cosine.size(1);
   const auto partial = torch::empty({sine_sum_blocks(rows), width}, cosine.options());
@@ -48,6 +52,7 @@ void SineKernelOperations::slope(const torch::Tensor& cosine, const torch::Tenso
 void SineKernelOperations::last_slope(const torch::Tensor& residual, const torch::Tensor& weight,
                                       const torch::Tensor& cosine, const torch::Tensor& gradient,
                                       const torch::Tensor& sums) const {
+  const c10::OptionalDeviceGuard guard(cosine.device());
   const auto rows = cosine.size(0);
   const auto width = cosine.size(1);
   const auto partial = torch::empty({sine_sum_blocks(rows), width}, cosine.options());
@@ -64,6 +69,7 @@ void SineKernelOperations::first_slope(const torch::Tensor& points, const SineTa
                                        const SineTable& q, const torch::Tensor& gradient,
                                        const torch::Tensor& of_images,
                                        const torch::Tensor& of_points) const {
+  const c10::OptionalDeviceGuard guard(gradient.device());
   const auto images = q.sines.size(0);
   const auto rows = p.sines.size(0);
   const auto width = p.sines.size(1);

@@ -8,7 +8,8 @@
 
 namespace gondola {
 
-/// SineOperations by kernels. `stream` gives the one that the calling thread puts work on.
+/// SineOperations by kernels. `stream` gives the one that the calling thread puts work on, of the
+/// device that is current, which is made that of the tensors.
 class SineKernelOperations final : public SineOperations {
  public:
   SineKernelOperations(const SineKernels<float>& floats, const SineKernels<double>& doubles,
