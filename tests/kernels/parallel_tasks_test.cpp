@@ -1,6 +1,5 @@
 #include "trainer/kernels/parallel_tasks.hpp"
 
-#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <torch/types.h>
 
@@ -9,23 +8,13 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/aten_threads.hpp"
+
 namespace gondola {
 namespace {
 
-/// Sets the number of threads and puts it back.
-class Threads {
- public:
-  explicit Threads(int count) : before_(at::get_num_threads()) { at::set_num_threads(count); }
-  ~Threads() { at::set_num_threads(before_); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-
- private:
-  int before_;
-};
-
 TEST(ParallelTasks, every_task_runs_once_with_as_many_threads_as_aten_has) {
-  const Threads threads(3);
+  const AtenThreads threads(3);
   EXPECT_EQ(parallel_width(), 3);
   std::vector<std::atomic<int>> runs(7);
   parallel_tasks(7, [&](std::int64_t i) { ++runs[static_cast<std::size_t>(i)]; });
@@ -33,7 +22,7 @@ TEST(ParallelTasks, every_task_runs_once_with_as_many_threads_as_aten_has) {
 }
 
 TEST(ParallelTasks, tasks_run_at_the_same_time) {
-  const Threads threads(2);
+  const AtenThreads threads(2);
   std::atomic<int> arrived = 0;
   std::atomic<bool> met = true;
   parallel_tasks(2, [&](std::int64_t) {
@@ -47,7 +36,7 @@ TEST(ParallelTasks, tasks_run_at_the_same_time) {
 }
 
 TEST(ParallelTasks, operators_inside_use_one_thread_and_record_nothing) {
-  const Threads threads(2);
+  const AtenThreads threads(2);
   const auto x = torch::ones({2}).requires_grad_(true);
   std::atomic<int> wide = 0;
   std::atomic<int> recorded = 0;
@@ -61,7 +50,7 @@ TEST(ParallelTasks, operators_inside_use_one_thread_and_record_nothing) {
 }
 
 TEST(ParallelTasks, what_a_task_throws_reaches_the_caller) {
-  const Threads threads(2);
+  const AtenThreads threads(2);
   EXPECT_THROW(parallel_tasks(4,
                               [](std::int64_t i) {
                                 if (i == 3) throw std::runtime_error("three");

@@ -1,8 +1,8 @@
-#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <torch/cuda.h>
 #include <torch/types.h>
 
+#include "tests/support/aten_threads.hpp"
 #include "tests/support/relative_error.hpp"
 #include "tests/trainer/siren_problem.hpp"
 
@@ -13,17 +13,6 @@ using siren_problem::Case;
 using siren_problem::expect_equal;
 using siren_problem::Problem;
 
-class Threads {
- public:
-  explicit Threads(int count) : before_(at::get_num_threads()) { at::set_num_threads(count); }
-  ~Threads() { at::set_num_threads(before_); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-
- private:
-  int before_;
-};
-
 /// Contract C2.
 class EachSirenCase : public testing::TestWithParam<Case> {};
 
@@ -32,7 +21,7 @@ TEST_P(EachSirenCase, is_the_double_backward_step_to_1e_10_in_float64_and_2e_5_i
   if (GetParam().device.is_cuda() && !torch::cuda::is_available()) {
     GTEST_SKIP() << "no CUDA device here";
   }
-  const Threads threads(GetParam().threads);
+  const AtenThreads threads(GetParam().threads);
   const Problem exact(GetParam(), torch::kFloat64);
   const Problem single(GetParam(), torch::kFloat32);
   const auto expected = exact.naive();
