@@ -36,7 +36,11 @@ file(GLOB scripts CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/launch/*.sh")
 list(FILTER scripts EXCLUDE REGEX "/(setup|quickstart)\\.sh$") # these are a checkout's
 install(PROGRAMS ${scripts} DESTINATION "${share}/launch")
 install(DIRECTORY docs DESTINATION "${CMAKE_INSTALL_DOCDIR}")
-install(FILES README.md LICENSE DESTINATION "${CMAKE_INSTALL_DOCDIR}")
+install(FILES README.md CONTRIBUTING.md LICENSE DESTINATION "${CMAKE_INSTALL_DOCDIR}")
+foreach(page IN ITEMS data/FORMAT.md trainer/checkpoint/CHECKPOINT.md) # which the others link to
+  cmake_path(GET page PARENT_PATH folder)
+  install(FILES ${page} DESTINATION "${CMAKE_INSTALL_DOCDIR}/${folder}")
+endforeach()
 
 # --- the script that fetches libtorch, of the version that launch/setup.sh builds with
 file(STRINGS launch/setup.sh wheels REGEX "^(torch_wheel|cpu_wheels)=")

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 #include "configs/run_config.hpp"
 
@@ -12,5 +13,8 @@ namespace gondola {
   const std::int64_t value = config.trainer.precision == Precision::kFloat64 ? 8 : 4;
   return (2 * config.model.layers + 1) * config.model.hidden * value;
 }
+
+/// What is wrong with trainer.tile_bytes, or nothing.
+[[nodiscard]] std::string tile_problem(const RunConfig& config);
 
 }  // namespace gondola

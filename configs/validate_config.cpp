@@ -99,22 +99,6 @@ void add_graph_problems(const RunConfig& config, std::vector<std::string>& probl
   }
 }
 
-void add_tile_problems(const RunConfig& config, std::vector<std::string>& problems) {
-  if (config.trainer.tile_bytes == 0) return;
-  const auto named = shown(config, "trainer.tile_bytes");
-  if (config.model.decoder != DecoderKind::kSiren ||
-      config.model.activation != ActivationKind::kSin) {
-    problems.push_back(named +
-                       " has no effect without model.decoder = siren and model.activation = sin: "
-                       "leave it at auto");
-  } else if (config.trainer.tile_bytes < tile_row_bytes(config)) {
-    problems.push_back(named + " is less than the " + std::to_string(tile_row_bytes(config)) +
-                       " bytes of one image at one coordinate with " +
-                       shown(config, "model.hidden") + " and " + shown(config, "model.layers") +
-                       ": give some thousand times as much, or auto");
-  }
-}
-
 void add_latent_problems(const RunConfig& config, std::vector<std::string>& problems) {
   const auto& latent = config.latent;
   const auto side = latent.spatial;
@@ -261,7 +245,7 @@ std::vector<std::string> contradictions_of(const RunConfig& config) {
   add_batch_problems(config, problems);
   add_divergence_problems(config, problems);
   add_graph_problems(config, problems);
-  add_tile_problems(config, problems);
+  if (auto problem = tile_problem(config); !problem.empty()) problems.push_back(std::move(problem));
   add_latent_problems(config, problems);
   add_coordinate_problems(config, problems);
   add_coordinate_rank_problems(config, problems);

@@ -17,6 +17,7 @@ TrainedModel::TrainedModel(const std::filesystem::path& path, torch::Device devi
   apply_precision(config_);
   // What the run was trained with is not needed to look at it.
   if (!is_available(ProductLibrary::kOneDnn)) config_.trainer.matmul = Matmul::kAten;
+  config_.trainer.tile_bytes = 0;
   config_.evaluation.statistics = statistics;
   config_.evaluation.group_images = group_images;
   const auto shape = read_image_shape(checkpoint_);

@@ -8,6 +8,7 @@
 #include "configs/config_io.hpp"
 #include "configs/errors.hpp"
 #include "configs/option_text.hpp"
+#include "configs/siren_tile.hpp"
 #include "configs/validate_config.hpp"
 #include "data/image_source.hpp"
 #include "launch/benches/allreduce_bench.hpp"
@@ -95,13 +96,14 @@ constexpr Bench kBenches[] = {
           torch::optim::Adam, alternated in one process; the same in processor seconds
           (ratio_of_cpu_seconds), and where both multiply matrices by ATen (ratio_same_matmul);
           step_to_decoder_step: to a step whose latents are given; share_of_matmul_rate: of the
-          rate of its matrix products alone (siren)
+          rate of its matrix products alone (siren).  On the GPU where there is one; on the CPU with
+          --parallel.device cpu
 )",
      [](Call& call) { bench_models(call, bench_step); }, Bench::On::kDevice},
     {"encode", R"(
           one JSON object a line, likewise: images/s at fixed weights by one matrix product, and
           ratio_to_gradient_encode: how many times faster than a backward pass for each image;
-          share_of_matmul_rate as above
+          share_of_matmul_rate and the device as above
 )",
      [](Call& call) { bench_models(call, bench_encode); }, Bench::On::kDevice},
     {"coordinates", R"(
@@ -221,8 +223,16 @@ int run_bench(std::span<const std::string> args, MpiSession& mpi) {
     return static_cast<int>(ExitCode::kDone);
   }
   if (bench.on != Bench::On::kDevice) loaded.config.parallel.device = DeviceKind::kCpu;
+  if (const auto problem = tile_problem(loaded.config);
+      !problem.empty() && loaded.config.model.decoder == DecoderKind::kSiren) {
+    throw ConfigError(problem);
+  }
   loaded.config.parallel.threads = loaded.config.bench.threads;
   const auto device = bind_device(loaded.config.parallel, mpi).device;
+  if (loaded.config.trainer.cuda_graph && bench.on != Bench::On::kDevice) {
+    throw ConfigError("gondola bench " + args[0] +
+                      " measures on the CPU, which has no graphs: leave out trainer.cuda_graph");
+  }
   check_graph(loaded.config, device, mpi.size());
   apply_precision(loaded.config);
   if (loaded.config.trainer.matmul == Matmul::kAuto) {

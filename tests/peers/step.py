@@ -246,7 +246,7 @@ def turn_of_gondola(program, core):
     """Seconds of a step, and of the double backward by libtorch that the bench compares with."""
     done = subprocess.run(
         ["taskset", "-c", str(core), program, "bench", "step", "--model.decoder", "siren",
-         "--bench.threads", "1", "--bench.repeats", "3"], check=True, capture_output=True, text=True)
+         "--parallel.device", "cpu", "--bench.threads", "1", "--bench.repeats", "3"], check=True, capture_output=True, text=True)
     told = json.loads(done.stdout)
     seconds = told["step_seconds"]["median"]
     return seconds, seconds * told["ratio_to_double_backward"]["median"]

@@ -285,6 +285,11 @@ TEST_P(EachRecordedStep, a_gradient_that_is_not_finite_changes_nothing) {
   graphs->weights().copy_(before);
   EXPECT_EQ(graphs->run(7).skipped.item<float>(), 0);
   EXPECT_FALSE(graphs->weights().equal(before));
+  EXPECT_TRUE(graphs->weights().isfinite().all().item<bool>()) << "moments took it";
+  for (const auto& average : graphs->parameters().running_averages()) {
+    EXPECT_TRUE(average.mean.isfinite().all().item<bool>()) << average.name;
+    EXPECT_TRUE(average.variance.isfinite().all().item<bool>()) << average.name;
+  }
 }
 
 const auto kCases = testing::Values(

@@ -140,6 +140,29 @@ TEST(SirenDecoder, bf16_products_stay_near_float32) {
   EXPECT_GE(error, 1e-5) << "the products were not taken in bfloat16";
 }
 
+TEST(SirenDecoder, images_are_encoded_alike_by_the_map_and_in_training_in_bf16) {
+  auto config = small_config(DecoderKind::kSiren, Precision::kBf16);
+  constexpr std::int64_t kSide = 300;  // neighbours have one coordinate in bfloat16
+  const auto decoder =
+      make_decoder(config, {.channels = 1, .height = kSide, .width = kSide}, torch::kCPU, nullptr);
+  const auto image = random_images({2, 1, kSide, kSide}, 5, torch::kFloat32);
+  const auto encode = [&](const Pass& pass) {
+    return decoder->gradient_at_origin(image, {}, 2, pass).gradient;
+  };
+  const auto trained = encode({}).detach();
+  const at::NoGradGuard no_grad;
+  const auto mapped = encode({.normalisation = Normalisation::kRunning});
+  EXPECT_LE(relative_error(mapped, trained), 0.02);
+}
+
+TEST(SirenDecoder, tiles_have_the_bytes_of_the_options) {
+  auto config = small_config(DecoderKind::kSiren);
+  const auto rows = [&] { return dynamic_cast<SirenDecoder&>(*siren(config)).tile_rows(); };
+  EXPECT_EQ(rows(), 0);
+  config.trainer.tile_bytes = 100 * 7 * 12 * 8 + 1;  // 7 blocks of 12 float64 a row
+  EXPECT_EQ(rows(), 100);
+}
+
 TEST(SirenDecoder, no_image_gives_no_image_and_latents_of_another_size_are_refused) {
   const auto config = small_config(DecoderKind::kSiren);
   const auto decoder = siren(config);

@@ -41,8 +41,9 @@ SirenDecoder::SirenDecoder(const ModelSection& model, const LatentSection& laten
       channels_(channels),
       hidden_layers_(static_cast<std::size_t>(model.layers)),
       w0_(model.activation == ActivationKind::kSin ? model.w0 : 1.0),
-      plain_(Activation(model.activation, model.leaky_slope), precision),
       fused_(model.activation == ActivationKind::kSin),
+      plain_(Activation(model.activation, model.leaky_slope),
+             fused_ && precision == Precision::kBf16 ? Precision::kFloat32 : precision),
       first_(this->parameters().declare(specs(model, latent.size, channels))),
       grid_(full_grid(height, width,
                       torch::TensorOptions().dtype(storage_dtype(precision)).device(device))) {

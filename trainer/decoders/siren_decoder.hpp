@@ -23,7 +23,8 @@ namespace gondola {
 /// of B N. Parameters: siren.layer<i>.weight [out, in], siren.layer<i>.bias [out].
 ///
 /// Sines go through SirenFunctions, tile by tile, every other activation through SirenPlain. In
-/// bfloat16 the former multiply what lies between hidden layers, and the latter all layers.
+/// bfloat16 the former multiply what lies between hidden layers, but where a backward pass is
+/// differentiated and in the OriginMap, and the latter all layers.
 class SirenDecoder final : public Decoder {
  public:
   /// Declares its parameters, which the caller allocates before the first pass. Shapes: h =
@@ -60,6 +61,7 @@ class SirenDecoder final : public Decoder {
   void set_product(MatrixProduct product) { functions_.work.product = product; }
   /// Most rows of a tile; 0: by the device.
   void set_tile_rows(std::int64_t rows) { functions_.work.tile_rows = rows; }
+  [[nodiscard]] std::int64_t tile_rows() const { return functions_.work.tile_rows; }
 
  private:
   [[nodiscard]] torch::Tensor weight(std::size_t layer) const {
@@ -79,9 +81,9 @@ class SirenDecoder final : public Decoder {
   std::int64_t channels_;
   std::size_t hidden_layers_;
   double w0_;
+  bool fused_;  ///< Whether functions_ can be used; plain_ then makes the map of encoding alone.
   SirenPlain plain_;
   SirenFunctions functions_;
-  bool fused_;         ///< Whether functions_ can be used.
   std::size_t first_;  ///< Its first parameter.
   Coordinates grid_;
   OriginMapCache map_;

@@ -67,7 +67,10 @@ SirenOrigin::SirenOrigin(SirenLayers layers, torch::Tensor points, const SirenWo
     transposed_.push_back(layers_.weights[layer].t().contiguous());
   }
   const auto count = points_.size(0);
-  const auto most = work.tile_rows > 0 ? work.tile_rows : most_chunk_points(points_.device());
+  // A point has a forward pass and a backward one for each channel.
+  const auto most = work.tile_rows > 0
+                        ? std::max<std::int64_t>(1, work.tile_rows / (1 + layers_.channels()))
+                        : most_chunk_points(points_.device());
   const auto each = std::clamp<std::int64_t>((count + tasks_ - 1) / tasks_, 1, most);
   chunks_ = (count + each - 1) / each;
   chunk_points_ = chunks_ == 0 ? 0 : (count + chunks_ - 1) / chunks_;
