@@ -90,6 +90,21 @@ struct SumSine {
   }
 };
 
+/// gradient = value_of(row) in a column of a block of rows, and their sum into partial.
+template <typename T, typename ValueOf>
+GONDOLA_KERNEL void store_and_sum(std::int64_t block, std::int64_t column, std::int64_t rows,
+                                  std::int64_t width, T* gradient, T* partial,
+                                  const ValueOf& value_of) {
+  const auto first = block * kSineSumRows;
+  T sum = 0;
+  for_each_row<T>(first, end_of(first, kSineSumRows, rows), value_of,
+                  [&](std::int64_t row, T value) {
+                    gradient[row * width + column] = value;
+                    sum += value;
+                  });
+  partial[block * width + column] = sum;
+}
+
 template <typename T>
 struct Slope {
   std::int64_t rows, width;
@@ -97,18 +112,9 @@ struct Slope {
   T *gradient, *partial;
 
   GONDOLA_KERNEL void operator()(std::int64_t block, std::int64_t column) const {
-    const auto first = block * kSineSumRows;
-    T sum = 0;
-    for_each_row<T>(
-        first, end_of(first, kSineSumRows, rows),
-        [&](std::int64_t row) {
-          return gradient[row * width + column] * cosine[row * width + column];
-        },
-        [&](std::int64_t row, T value) {
-          gradient[row * width + column] = value;
-          sum += value;
-        });
-    partial[block * width + column] = sum;
+    store_and_sum(block, column, rows, width, gradient, partial, [&](std::int64_t row) {
+      return gradient[row * width + column] * cosine[row * width + column];
+    });
   }
 };
 
@@ -119,22 +125,13 @@ struct LastSlope {
   T *gradient, *partial;
 
   GONDOLA_KERNEL void operator()(std::int64_t block, std::int64_t column) const {
-    const auto first = block * kSineSumRows;
-    T sum = 0;
-    for_each_row<T>(
-        first, end_of(first, kSineSumRows, rows),
-        [&](std::int64_t row) {
-          T product = 0;
-          for (std::int64_t channel = 0; channel < channels; ++channel) {
-            product += residual[row * channels + channel] * weight[channel * width + column];
-          }
-          return product * cosine[row * width + column];
-        },
-        [&](std::int64_t row, T value) {
-          gradient[row * width + column] = value;
-          sum += value;
-        });
-    partial[block * width + column] = sum;
+    store_and_sum(block, column, rows, width, gradient, partial, [&](std::int64_t row) {
+      T product = 0;
+      for (std::int64_t channel = 0; channel < channels; ++channel) {
+        product += residual[row * channels + channel] * weight[channel * width + column];
+      }
+      return product * cosine[row * width + column];
+    });
   }
 };
 
