@@ -36,13 +36,13 @@ class RecordedStep {
  public:
   explicit RecordedStep(const MakeDeviceGraph& make);
 
-  /// What the graphs read.
+  /// What the graphs read and write.
   struct Inputs {
     StepInput step;                 ///< On the device; without ids, which noise was drawn for.
     std::vector<FixedNoise> noise;  ///< Of each part of the batch.
     torch::Tensor learning_rate;    ///< 0-dim
     torch::Tensor gradient_norm;    ///< 0-dim, set between the graphs.
-    StepResult result;              ///< What the graphs write.
+    StepResult result;              ///< Written by the graphs.
   };
   /// Copies a step's input; its shapes are always those of the first.
   /// @param noise of each part of the batch. @param options of the parameters

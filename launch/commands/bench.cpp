@@ -75,16 +75,18 @@ void bench_models(const Call& call, ModelBench bench) {
   }
 }
 
+/// Where a bench runs.
+enum class On {
+  kCpu,     ///< One rank, on the CPU.
+  kDevice,  ///< One rank, where parallel.device says.
+  kRanks,   ///< Any number of ranks, on CPUs.
+};
+
 struct Bench {
   const char* name;
   const char* help;  ///< Lines that stand ten columns in.
   void (*run)(Call&);
-  enum class On {
-    kCpu,
-    kDevice,
-    kRanks
-  } on = On::kCpu;  ///< One rank on a CPU or where
-                    ///< parallel.device says; or many.
+  On on = On::kCpu;
 };
 
 constexpr Bench kBenches[] = {
@@ -99,13 +101,13 @@ constexpr Bench kBenches[] = {
           rate of its matrix products alone (siren).  On the GPU where there is one; on the CPU with
           --parallel.device cpu
 )",
-     [](Call& call) { bench_models(call, bench_step); }, Bench::On::kDevice},
+     [](Call& call) { bench_models(call, bench_step); }, On::kDevice},
     {"encode", R"(
           one JSON object a line, likewise: images/s at fixed weights by one matrix product, and
           ratio_to_gradient_encode: how many times faster than a backward pass for each image;
           share_of_matmul_rate and the device as above
 )",
-     [](Call& call) { bench_models(call, bench_encode); }, Bench::On::kDevice},
+     [](Call& call) { bench_models(call, bench_encode); }, On::kDevice},
     {"coordinates", R"(
           one JSON object a line for the siren decoder, on synthetic 1x128x128 or the first images
           of --data.path: the error of the gradient of drawn coordinates against the full grid's,
@@ -124,7 +126,7 @@ constexpr Bench kBenches[] = {
           elements a second, and how many times faster than the same written with ATen
           (ratio_to_aten); then, on a CPU, GFLOP/s of the matrix products by each library
 )",
-     [](Call& call) { bench_kernels(call.config, call.device, print_line); }, Bench::On::kDevice},
+     [](Call& call) { bench_kernels(call.config, call.device, print_line); }, On::kDevice},
     {"allreduce", R"(
           one JSON object a line and size, under mpirun: the sum of a gradient over the ranks, its
           bytes a second on the bus, and how many times faster it is than other ways to it:
@@ -134,7 +136,7 @@ constexpr Bench kBenches[] = {
           in place of those that --parallel.bucket_bytes gives or auto chooses.  Over a slow network
           the largest sizes are left out
 )",
-     [](Call& call) { bench_allreduce(call.config, call.mpi, print_line); }, Bench::On::kRanks},
+     [](Call& call) { bench_allreduce(call.config, call.mpi, print_line); }, On::kRanks},
     {"overlap", R"(
           one JSON object, under mpirun, for the model of the options: seconds of a step in which
           the ranks wait for all-reduces, as they overlap them with computation and as they do
@@ -146,7 +148,7 @@ constexpr Bench kBenches[] = {
        const bool conv = call.config.model.decoder == DecoderKind::kConv;
        bench_overlap(call.config, bench_shape(call.config, conv), call.mpi, print_line);
      },
-     Bench::On::kRanks},
+     On::kRanks},
     {"scaling-model", R"(
           JSON objects, under mpirun, for the model of the options: latency and bandwidth of a
           message, fitted to sums over the ranks; the step of these ranks as predicted from them
@@ -157,7 +159,7 @@ constexpr Bench kBenches[] = {
        const bool conv = call.config.model.decoder == DecoderKind::kConv;
        bench_scaling_model(call.config, bench_shape(call.config, conv), call.mpi, print_line);
      },
-     Bench::On::kRanks},
+     On::kRanks},
     {"loader", R"(
           one JSON object a line and case (shuffle, cache, threads) for 60,000 images 1x28x28 and
           60,000 images 3x64x64 that it makes, or for the dataset of --data.path: images/s,
@@ -211,7 +213,7 @@ int run_bench(std::span<const std::string> args, MpiSession& mpi) {
     return static_cast<int>(ExitCode::kDone);
   }
   const auto& bench = bench_called(args[0]);
-  if (mpi.size() != 1 && bench.on != Bench::On::kRanks) {
+  if (mpi.size() != 1 && bench.on != On::kRanks) {
     throw WorldError("gondola bench " + args[0] + " runs on one rank, and was started on " +
                      std::to_string(mpi.size()) + "; start it without mpirun");
   }
@@ -222,14 +224,14 @@ int run_bench(std::span<const std::string> args, MpiSession& mpi) {
     std::fputs(command_help("bench", help).c_str(), stdout);
     return static_cast<int>(ExitCode::kDone);
   }
-  if (bench.on != Bench::On::kDevice) loaded.config.parallel.device = DeviceKind::kCpu;
+  if (bench.on != On::kDevice) loaded.config.parallel.device = DeviceKind::kCpu;
   if (const auto problem = tile_problem(loaded.config);
       !problem.empty() && loaded.config.model.decoder == DecoderKind::kSiren) {
     throw ConfigError(problem);
   }
   loaded.config.parallel.threads = loaded.config.bench.threads;
   const auto device = bind_device(loaded.config.parallel, mpi).device;
-  if (loaded.config.trainer.cuda_graph && bench.on != Bench::On::kDevice) {
+  if (loaded.config.trainer.cuda_graph && bench.on != On::kDevice) {
     throw ConfigError("gondola bench " + args[0] +
                       " measures on the CPU, which has no graphs: leave out trainer.cuda_graph");
   }
