@@ -100,17 +100,23 @@ TEST(TransposedConvolution, a_rank_may_have_no_image) {
 }
 
 TEST(TransposedConvolution, an_image_has_the_same_bits_on_any_number_of_threads) {
-  const auto x = normal({70, 16, 16, 16}, 1, torch::kFloat64);
-  const auto weight = normal({16, 1, 4, 4}, 2, torch::kFloat64);
+  const auto x = normal({70, 16, 16, 16}, 1, torch::kFloat64).requires_grad_(true);
+  const auto weight = normal({16, 3, 4, 4}, 2, torch::kFloat64).requires_grad_(true);
+  const auto gradient = normal({70, 3, 32, 32}, 3, torch::kFloat64);
   const auto threads = at::get_num_threads();
-  std::vector<torch::Tensor> results;
+  std::vector<std::vector<torch::Tensor>> results;
   for (const int count : {1, 2, 3}) {
     at::set_num_threads(count);
-    results.push_back(transposed_convolution(x, weight, {.stride = 2, .padding = 1}));
+    const auto y = transposed_convolution(x, weight, {.stride = 2, .padding = 1});
+    results.push_back(torch::autograd::grad({y}, {x, weight}, {gradient}));
+    results.back().push_back(y.detach());
   }
   at::set_num_threads(threads);
-  EXPECT_TRUE(results[0].equal(results[1]));
-  EXPECT_TRUE(results[0].equal(results[2]));
+  for (const auto& result : results) {
+    EXPECT_TRUE(result[0].equal(results.front()[0]));
+    EXPECT_TRUE(result[2].equal(results.front()[2]));
+    EXPECT_LE(relative_error(result[1], results.front()[1]), 1e-14);  // a sum over the images
+  }
 }
 
 }  // namespace

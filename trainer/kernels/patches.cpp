@@ -79,7 +79,37 @@ void overlap_add(const PatchGrid& grid, const T* patches, T* output) {
   }
 }
 
+template <typename T>
+void take_patches(const PatchGrid& grid, const T* output, T* patches) {
+  const auto width = grid.output_width();
+  const auto height = grid.output_height();
+  T* patch_row = patches;
+  for (std::int64_t i = 0; i < grid.height; ++i) {
+    for (std::int64_t j = 0; j < grid.width; ++j) {
+      const auto left = grid.stride * j - grid.padding;
+      const auto begin = std::clamp<std::int64_t>(-left, 0, grid.kernel);
+      const auto end = std::clamp<std::int64_t>(width - left, begin, grid.kernel);
+      for (std::int64_t k = 0; k < grid.kernel; ++k) {
+        const auto row = grid.stride * i - grid.padding + k;
+        const bool inside = row >= 0 && row < height;
+        T* const patch_end = patch_row + grid.kernel * grid.channels;
+        T* const first = inside ? patch_row + begin * grid.channels : patch_end;
+        T* const last = inside ? patch_row + end * grid.channels : patch_end;
+        std::fill(patch_row, first, T{0});
+        if (first != last) {
+          const T* const under = output + (row * width + left + begin) * grid.channels;
+          std::copy(under, under + (last - first), first);
+        }
+        std::fill(last, patch_end, T{0});
+        patch_row = patch_end;
+      }
+    }
+  }
+}
+
 template void overlap_add(const PatchGrid&, const float*, float*);
 template void overlap_add(const PatchGrid&, const double*, double*);
+template void take_patches(const PatchGrid&, const float*, float*);
+template void take_patches(const PatchGrid&, const double*, double*);
 
 }  // namespace gondola

@@ -27,4 +27,9 @@ struct PatchGrid {
 template <typename T>
 void overlap_add(const PatchGrid& grid, const T* patches, T* output);
 
+/// The adjoint: each patch gets the pixels of one image that lie under it, and 0 outside. `patches`
+/// is written whole.
+template <typename T>
+void take_patches(const PatchGrid& grid, const T* output, T* patches);
+
 }  // namespace gondola

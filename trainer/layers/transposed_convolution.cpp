@@ -20,43 +20,147 @@ using torch::autograd::tensor_list;
 /// The patches of so many images at a time as stay in a core's cache.
 constexpr std::int64_t kPatchBytes = std::int64_t{1} << 20;
 
+/// A layer as products of matrices: the pixels of its input x are rows of `in` values, and the
+/// weight has a patch of output for each of these.
+struct Layer {
+  PatchGrid grid;
+  std::int64_t images = 0, in = 0;
+  std::int64_t parts = 1;  ///< Of the batch, one for each thread.
+
+  Layer(std::int64_t batch, std::int64_t height, std::int64_t width, at::IntArrayRef weight,
+        Placement placement)
+      : grid{.height = height,
+             .width = width,
+             .channels = weight[1],
+             .kernel = weight[2],
+             .stride = placement.stride,
+             .padding = placement.padding},
+        images(batch),
+        in(weight[0]),
+        parts(std::clamp<std::int64_t>(parallel_width(), 1, std::max<std::int64_t>(batch, 1))) {}
+
+  [[nodiscard]] std::int64_t pixels() const { return grid.height * grid.width; }
+  [[nodiscard]] std::int64_t image_patches() const { return pixels() * grid.patch_values(); }
+  [[nodiscard]] std::int64_t image_values() const {
+    return grid.channels * grid.output_height() * grid.output_width();
+  }
+
+  /// [B, in, H, W] -> [B H W, in]
+  [[nodiscard]] torch::Tensor rows(const torch::Tensor& x) const {
+    return x.permute({0, 2, 3, 1}).reshape({images * pixels(), in});
+  }
+  /// [in, out, k, k] -> [in, k k out]
+  [[nodiscard]] torch::Tensor matrix(const torch::Tensor& weight) const {
+    return weight.permute({0, 2, 3, 1}).reshape({in, grid.patch_values()});
+  }
+
+  /// Space for x, and for what the layer makes of it.
+  [[nodiscard]] torch::Tensor input(at::TensorOptions options) const {
+    return torch::empty({images, in, grid.height, grid.width},
+                        options.memory_format(torch::MemoryFormat::ChannelsLast));
+  }
+  [[nodiscard]] torch::Tensor output(at::TensorOptions options) const {
+    return torch::empty({images, grid.channels, grid.output_height(), grid.output_width()},
+                        options.memory_format(torch::MemoryFormat::ChannelsLast));
+  }
+
+  /// work(part, first image, images) on all threads, a part's blocks one after another.
+  template <typename Work>
+  void for_blocks(std::int64_t value_bytes, const Work& work) const {
+    const auto block = std::max<std::int64_t>(kPatchBytes / (image_patches() * value_bytes), 1);
+    parallel_tasks(parts, [&](std::int64_t part) {
+      const auto end = images * (part + 1) / parts;
+      for (auto first = images * part / parts; first < end; first += block) {
+        work(part, first, std::min(block, end - first));
+      }
+    });
+  }
+
+  /// The product for such blocks. A call of oneDNN takes some 10 us, and sums of few columns have
+  /// it wait for its own copies.
+  [[nodiscard]] MatrixProduct product() const {
+    const auto columns = in * grid.patch_values();
+    const auto fast = product_on(torch::kCPU);
+    if (images * pixels() * columns < kFewProducts) return {};
+    return {fast.rows(), columns < kFewColumns ? ProductLibrary::kAten : fast.sums()};
+  }
+
+ private:
+  static constexpr std::int64_t kFewProducts = std::int64_t{1} << 20;
+  static constexpr std::int64_t kFewColumns = 1024;
+};
+
 torch::Tensor product_and_patches(const torch::Tensor& x, const torch::Tensor& weight,
                                   Placement placement) {
-  const auto images = x.size(0);
-  const auto in = x.size(1);
-  const PatchGrid grid{.height = x.size(2),
-                       .width = x.size(3),
-                       .channels = weight.size(1),
-                       .kernel = weight.size(2),
-                       .stride = placement.stride,
-                       .padding = placement.padding};
-  const auto pixels = grid.height * grid.width;
-  const auto image_patches = pixels * grid.patch_values();
-  const auto image_values = grid.channels * grid.output_height() * grid.output_width();
-  const auto rows = x.permute({0, 2, 3, 1}).reshape({images * pixels, in});
-  const auto matrix = weight.permute({2, 3, 1, 0}).reshape({grid.patch_values(), in});
-  const auto y = torch::empty({images, grid.channels, grid.output_height(), grid.output_width()},
-                              x.options().memory_format(torch::MemoryFormat::ChannelsLast));
-  const auto product = product_on(x.device());
-
-  const auto image_bytes = image_patches * static_cast<std::int64_t>(x.element_size());
-  const auto of_thread = (images + parallel_width() - 1) / parallel_width();
-  const auto block =
-      std::clamp<std::int64_t>(kPatchBytes / image_bytes, 1, std::max<std::int64_t>(of_thread, 1));
-  parallel_tasks((images + block - 1) / block, [&](std::int64_t task) {
-    const auto first = task * block;
-    const auto count = std::min(block, images - first);
-    const auto patches =
-        product.multiply(rows.narrow(0, first * pixels, count * pixels), matrix,
-                         torch::empty({count * pixels, grid.patch_values()}, x.options()));
-    AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "overlap_add", [&] {
+  const Layer layer(x.size(0), x.size(2), x.size(3), weight.sizes(), placement);
+  const auto rows = layer.rows(x);
+  const auto matrix = layer.matrix(weight).t();
+  const auto y = layer.output(x.options());
+  const auto product = layer.product();
+  AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "overlap_add", [&] {
+    auto* const output = y.mutable_data_ptr<scalar_t>();
+    layer.for_blocks(sizeof(scalar_t), [&](std::int64_t, std::int64_t first, std::int64_t count) {
+      const auto pixels = count * layer.pixels();
+      const auto patches =
+          product.multiply(rows.narrow(0, first * layer.pixels(), pixels), matrix,
+                           torch::empty({pixels, layer.grid.patch_values()}, x.options()));
       for (std::int64_t i = 0; i < count; ++i) {
-        overlap_add(grid, patches.const_data_ptr<scalar_t>() + i * image_patches,
-                    y.mutable_data_ptr<scalar_t>() + (first + i) * image_values);
+        overlap_add(layer.grid, patches.const_data_ptr<scalar_t>() + i * layer.image_patches(),
+                    output + (first + i) * layer.image_values());
       }
     });
   });
   return y;
+}
+
+struct Gradients {
+  torch::Tensor x, weight;
+};
+
+/// Of the above, from the same patches of the gradient in y: in x where there is a weight, in the
+/// weight where there is an x.
+Gradients gradients_of(const Layer& layer, const torch::Tensor& gradient_in_y,
+                       const torch::Tensor& x, const torch::Tensor& weight) {
+  const auto gradient = gradient_in_y.contiguous(torch::MemoryFormat::ChannelsLast);
+  const auto options = gradient.options();
+  const auto columns = layer.grid.patch_values();
+  const bool of_x = weight.defined();
+  const bool of_weight = x.defined();
+  const auto rows = of_weight ? layer.rows(x) : torch::Tensor();
+  const auto matrix = of_x ? layer.matrix(weight) : torch::Tensor();
+  const auto for_x = of_x ? layer.input(options) : torch::Tensor();
+  const auto x_rows = of_x ? layer.rows(for_x) : torch::Tensor();
+  const auto sums =
+      of_weight ? torch::zeros({layer.parts, layer.in, columns}, options) : torch::Tensor();
+  const auto product = layer.product();
+  AT_DISPATCH_FLOATING_TYPES(gradient.scalar_type(), "take_patches", [&] {
+    const auto* const given = gradient.const_data_ptr<scalar_t>();
+    layer.for_blocks(
+        sizeof(scalar_t), [&](std::int64_t part, std::int64_t first, std::int64_t count) {
+          const auto begin = first * layer.pixels();
+          const auto pixels = count * layer.pixels();
+          const auto patches = torch::empty({pixels, columns}, options);
+          for (std::int64_t i = 0; i < count; ++i) {
+            take_patches(layer.grid, given + (first + i) * layer.image_values(),
+                         patches.mutable_data_ptr<scalar_t>() + i * layer.image_patches());
+          }
+          if (of_x) {
+            const auto place = x_rows.narrow(0, begin, pixels);
+            const auto made = product.multiply(patches, matrix, place);
+            if (!made.is_same(place)) place.copy_(made);
+          }
+          if (of_weight) {
+            auto sum = sums[part];
+            product.add_outer(rows.narrow(0, begin, pixels), patches, sum);
+          }
+        });
+  });
+  const auto kernel = layer.grid.kernel;
+  return {.x = for_x,
+          .weight = of_weight ? (layer.parts == 1 ? sums[0] : sums.sum(0))
+                                    .view({layer.in, kernel, kernel, layer.grid.channels})
+                                    .permute({0, 3, 1, 2})
+                              : torch::Tensor()};
 }
 
 void keep_placement(AutogradContext* context, Placement placement) {
@@ -67,19 +171,6 @@ void keep_placement(AutogradContext* context, Placement placement) {
 Placement placement_of(AutogradContext* context) {
   return {.stride = context->saved_data["stride"].toInt(),
           .padding = context->saved_data["padding"].toInt()};
-}
-
-/// ATen's backward pass: the gradients in x and in the weight, as far as they are wanted.
-std::tuple<torch::Tensor, torch::Tensor> gradients_of(const torch::Tensor& gradient,
-                                                      const torch::Tensor& x,
-                                                      const torch::Tensor& weight,
-                                                      Placement placement, bool of_x,
-                                                      bool of_weight) {
-  const auto [for_x, for_weight, for_bias] = at::convolution_backward(
-      gradient, x, weight, at::OptionalIntArrayRef(), {placement.stride, placement.stride},
-      {placement.padding, placement.padding}, /*dilation=*/{1, 1}, /*transposed=*/true,
-      /*output_padding=*/{0, 0}, /*groups=*/1, {of_x, of_weight, false});
-  return {for_x, for_weight};
 }
 
 // The three products of a layer. Each is linear in either argument, and the others are its
@@ -114,17 +205,19 @@ torch::Tensor Up::forward(AutogradContext* context, const torch::Tensor& x,
   return product_and_patches(x, weight, placement);
 }
 
-tensor_list Up::backward(AutogradContext* context, tensor_list gradients) {
+tensor_list Up::backward(AutogradContext* context, tensor_list cotangents) {
   const auto saved = context->get_saved_variables();
   const auto& x = saved[0];
   const auto& weight = saved[1];
-  const auto& gradient = gradients[0];
+  const auto& gradient = cotangents[0];
   const auto placement = placement_of(context);
   const bool of_x = context->needs_input_grad(0);
   const bool of_weight = context->needs_input_grad(1);
   if (!at::GradMode::is_enabled()) {
-    const auto [for_x, for_weight] = gradients_of(gradient, x, weight, placement, of_x, of_weight);
-    return {for_x, for_weight, {}};
+    const Layer layer(x.size(0), x.size(2), x.size(3), weight.sizes(), placement);
+    const auto gradients = gradients_of(layer, gradient, of_weight ? x : torch::Tensor(),
+                                        of_x ? weight : torch::Tensor());
+    return {gradients.x, gradients.weight, {}};
   }
   return {of_x ? Down::apply(gradient, weight, placement) : torch::Tensor(),
           of_weight ? OfWeight::apply(x, gradient, weight.sizes(), placement) : torch::Tensor(),
@@ -138,12 +231,9 @@ torch::Tensor Down::forward(AutogradContext* context, const torch::Tensor& gradi
   const auto input = [&](std::int64_t output) {
     return (output + 2 * placement.padding - weight.size(2)) / placement.stride + 1;
   };
-  // So that the result has channels last as well, which at::conv2d leaves to chance.
-  const auto for_shape = torch::empty(
-      {gradient.size(0), weight.size(0), input(gradient.size(2)), input(gradient.size(3))},
-      gradient.options().memory_format(torch::MemoryFormat::ChannelsLast));
-  return std::get<0>(
-      gradients_of(gradient, for_shape, weight, placement, /*of_x=*/true, /*of_weight=*/false));
+  const Layer layer(gradient.size(0), input(gradient.size(2)), input(gradient.size(3)),
+                    weight.sizes(), placement);
+  return gradients_of(layer, gradient, {}, weight).x;
 }
 
 tensor_list Down::backward(AutogradContext* context, tensor_list gradients) {
@@ -164,9 +254,8 @@ torch::Tensor OfWeight::forward(AutogradContext* context, const torch::Tensor& x
                                 Placement placement) {
   context->save_for_backward({x, gradient});
   keep_placement(context, placement);
-  const auto for_shape = torch::empty(shape, x.options());
-  return std::get<1>(
-      gradients_of(gradient, x, for_shape, placement, /*of_x=*/false, /*of_weight=*/true));
+  const Layer layer(x.size(0), x.size(2), x.size(3), shape, placement);
+  return gradients_of(layer, gradient, x, {}).weight;
 }
 
 tensor_list OfWeight::backward(AutogradContext* context, tensor_list gradients) {

@@ -14,8 +14,9 @@ struct Placement {
 
 /// at::conv_transpose2d without a bias. On the CPU, in float32 and float64, it is one product of
 /// the pixels with the weight, a patch of output for each, and the patches are added up: ATen's
-/// takes many times as long where an image has few channels. Differentiable any number of
-/// times, by itself and convolution(): ATen's own second derivatives take longer.
+/// takes many times as long where an image has few channels. Its gradients are products as well,
+/// with the patches of the gradient. Differentiable any number of times, by itself and
+/// convolution(): ATen's own second derivatives take longer.
 ///
 /// x [B, in, H, W], weight [in, out, k, k] -> [B, out, ...], channels last in memory.
 [[nodiscard]] torch::Tensor transposed_convolution(const torch::Tensor& x,
