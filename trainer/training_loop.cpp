@@ -6,9 +6,10 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
-#include <numeric>
 
 #include "configs/errors.hpp"
+#include "trainer/evaluation/average_in_use.hpp"
+#include "trainer/evaluation/sample_pictures.hpp"
 #include "trainer/model.hpp"
 #include "trainer/optimizer/learning_rate.hpp"
 #include "trainer/parallel/agreement.hpp"
@@ -16,9 +17,6 @@
 
 namespace gondola {
 namespace {
-
-constexpr std::int64_t kSampleImages = 32;  // pictures in a grid
-constexpr std::int64_t kSampleSide = 512;   // longest side of a picture, in pixels
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -37,26 +35,6 @@ torch::Tensor phases_by_rank(const PhaseSeconds& own, const Communicator& contro
   return table;
 }
 
-/// Evaluates with the moving average of the weights where there is one, and puts the weights back.
-class AverageInUse {
- public:
-  explicit AverageInUse(TrainingState& state) : state_(state) { swap(); }
-  ~AverageInUse() { swap(); }
-  AverageInUse(const AverageInUse&) = delete;
-  AverageInUse& operator=(const AverageInUse&) = delete;
-
- private:
-  void swap() {
-    if (!state_.average.defined()) return;
-    const at::NoGradGuard no_grad;
-    auto& weights = state_.decoder.parameters().flat();
-    const auto kept = weights.clone();
-    weights.copy_(state_.average);
-    state_.average.copy_(kept);
-  }
-  TrainingState& state_;
-};
-
 }  // namespace
 
 std::int64_t total_steps(const TrainerSection& config, std::int64_t batches_per_epoch) {
@@ -66,7 +44,6 @@ std::int64_t total_steps(const TrainerSection& config, std::int64_t batches_per_
 TrainingLoop::TrainingLoop(TrainingRun run)
     : run_(std::move(run)),
       timer_(run_.progress),
-      shape_(shape_of(run_.train)),
       feed_(run_),
       train_step_(run_.config,
                   {.decoder = run_.state.decoder,
@@ -297,41 +274,9 @@ void TrainingLoop::make_samples(std::int64_t number) {
   share_running_averages();
   on_rank_zero([&] {
     const AverageInUse average(run_.state);
-    const auto [source, targets] = held_out();
-    const auto options = run_.state.decoder.parameters().flat().options();
-    SampleReport report;
+    auto report = sample_pictures(reconstructor_, held_out(), run_.config.evaluation.group_images,
+                                  run_.state.decoder.parameters().flat().options());
     report.step = number;
-    report.n = std::min(kSampleImages, source.images());
-    report.channels = shape_.channels;
-    const auto longest = std::max(shape_.height, shape_.width);
-    const auto shown = [&](std::int64_t side) {
-      return longest <= kSampleSide ? side
-                                    : std::max<std::int64_t>(1, side * kSampleSide / longest);
-    };
-    report.height = shown(shape_.height);
-    report.width = shown(shape_.width);
-    // Images that share statistics come in a whole group, of which the first are shown.
-    const auto group =
-        reconstructor_.independent()
-            ? report.n
-            : std::min(std::max(report.n, run_.config.evaluation.group_images), source.images());
-    std::vector<std::int64_t> ids(static_cast<std::size_t>(group));
-    std::iota(ids.begin(), ids.end(), 0);
-    const auto values = [&](const ImageSource& images) {
-      return to_values(read_pixels(images, 0, group), options.dtype().toScalarType(),
-                       options.device());
-    };
-    const auto originals = values(source);
-    const auto copy = [&](const torch::Tensor& images) {
-      auto host = images.narrow(0, 0, report.n);
-      if (longest > kSampleSide) {
-        host = at::adaptive_avg_pool2d(host, {report.height, report.width});
-      }
-      host = host.to(torch::kCPU, torch::kFloat32).contiguous();
-      return std::vector<float>(host.data_ptr<float>(), host.data_ptr<float>() + host.numel());
-    };
-    report.originals = copy(targets != nullptr ? values(*targets) : originals);
-    report.reconstructions = copy(reconstructor_.reconstruct(originals, ids).images);
     for (auto* observer : run_.observers) observer->on_samples(report);
   });
   timer_.stop();

@@ -15,7 +15,6 @@
 #include "trainer/divergence_guard.hpp"
 #include "trainer/evaluation/evaluate.hpp"
 #include "trainer/evaluation/reconstructor.hpp"
-#include "trainer/image_shape.hpp"
 #include "trainer/phase_timer.hpp"
 #include "trainer/step_feed.hpp"
 #include "trainer/step_report.hpp"
@@ -65,7 +64,6 @@ class TrainingLoop {
 
   TrainingRun run_;
   PhaseTimer timer_;  // before what uses it
-  ImageShape shape_;
   StepFeed feed_;
   TrainStep train_step_;
   DivergenceGuard guard_;
