@@ -243,9 +243,10 @@ void add_trainer_and_optimizer(std::vector<Option>& options) {
        "differentiated twice, and of all layers of other models: faster where the "
        "processor has instructions for it."});
   trainer.add("matmul", &T::matmul, kKept,
-              {"siren on CPUs in float32: library that multiplies matrices; auto: the faster one "
-               "here, measured at the start of the run, which keeps it (aten elsewhere and with "
-               "parallel.deterministic). oneDNN is twice as fast where ATen's keeps to AVX2 on a "
+              {"On CPUs in float32: library that multiplies matrices, of a siren of sines or of a "
+               "convolutional decoder; auto: the faster one here, measured at the start of the "
+               "run, which keeps it (aten elsewhere and with parallel.deterministic). oneDNN is "
+               "twice as fast where ATen's keeps to AVX2 on a "
                "CPU with AVX-512; gondola bench kernels prints the rate of each."});
   trainer.add(
       "accumulate", &T::accumulate, kMustAgree,

@@ -118,7 +118,7 @@ struct TrainerSection {
   std::int64_t steps = 0;        ///< Stop after this global step; 0: use epochs.
   std::int64_t epochs = 0;       ///< Stop after so many epochs; 0: use steps.
   Precision precision = Precision::kFloat32;
-  Matmul matmul = Matmul::kAuto;  ///< siren on CPUs in float32.
+  Matmul matmul = Matmul::kAuto;  ///< On CPUs in float32.
   std::int64_t accumulate = 1;    ///< Passes per optimiser step (without batch norm only).
   double ema_decay = 0.0;         ///< Exponential moving average of the weights; 0: off.
   OnNonfinite on_nonfinite = OnNonfinite::kSkip;

@@ -10,9 +10,21 @@
 
 namespace gondola {
 
+namespace {
+
+/// The layer whose products take the most time.
+ProductShape shape_of_layer(const ModelSection& model) {
+  if (model.decoder == DecoderKind::kSiren) return {};
+  // All hidden layers of a convolutional decoder take as many operations; the last of them makes
+  // the largest images: of 2 f channels, with patches of 4 x 4 x f values.
+  return {.rows = 1024, .in = 2 * model.filters, .out = 16 * model.filters};
+}
+
+}  // namespace
+
 bool has_matmul_choice(const RunConfig& config, torch::Device device) {
-  return device.is_cpu() && config.model.decoder == DecoderKind::kSiren &&
-         config.model.activation == ActivationKind::kSin &&
+  const bool conv = config.model.decoder == DecoderKind::kConv;
+  return device.is_cpu() && (conv || config.model.activation == ActivationKind::kSin) &&
          config.trainer.precision == Precision::kFloat32;
 }
 
@@ -26,7 +38,8 @@ Matmul choose_matmul(const RunConfig& config, torch::Device device,
       if (saved != Matmul::kAuto) return to_text(saved);
     }
     const bool measures = has_matmul_choice(config, device) && !config.parallel.deterministic;
-    const bool onednn = measures && faster_library() == ProductLibrary::kOneDnn;
+    const bool onednn =
+        measures && faster_library(shape_of_layer(config.model)) == ProductLibrary::kOneDnn;
     return to_text(onednn ? Matmul::kOneDnn : Matmul::kAten);
   });
   auto choice = Matmul::kAten;

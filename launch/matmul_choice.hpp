@@ -10,8 +10,8 @@
 
 namespace gondola {
 
-/// Whether trainer.matmul says anything to a model on this device: a siren of sines in float32 on a
-/// CPU.
+/// Whether trainer.matmul says anything to a model on this device: a siren of sines or a
+/// convolutional decoder in float32 on a CPU.
 [[nodiscard]] bool has_matmul_choice(const RunConfig& config, torch::Device device);
 
 /// Collective. What trainer.matmul = auto comes to: what it has been in the run of the checkpoint

@@ -22,7 +22,7 @@ std::unique_ptr<Decoder> declare_decoder(const RunConfig& config, const ModelUse
     auto siren = std::make_unique<SirenDecoder>(config.model, config.latent, shape.channels,
                                                 shape.height, shape.width, config.trainer.precision,
                                                 use.device, parameters);
-    set_matmul(*siren, config.trainer.matmul);
+    set_matmul(*siren, config.trainer);
     siren->set_tile_rows(config.trainer.tile_bytes / tile_row_bytes(config));
     return siren;
   }
@@ -33,23 +33,24 @@ std::unique_ptr<Decoder> declare_decoder(const RunConfig& config, const ModelUse
   }
   auto plan = conv_plan(config.latent.size, config.latent.spatial, config.model.filters,
                         shape.channels, shape.height);
-  return std::make_unique<ConvDecoder>(config.model, config.latent, std::move(plan),
-                                       config.trainer.precision, parameters, use.communicator);
+  auto conv = std::make_unique<ConvDecoder>(config.model, config.latent, std::move(plan),
+                                            config.trainer.precision, parameters, use.communicator);
+  set_matmul(*conv, config.trainer);
+  return conv;
 }
 
 }  // namespace
 
-void set_matmul(Decoder& decoder, Matmul matmul) {
-  auto* const siren = dynamic_cast<SirenDecoder*>(&decoder);
-  if (siren == nullptr || siren->product().rows() == ProductLibrary::kBf16) return;
-  const bool onednn = matmul == Matmul::kOneDnn;
+void set_matmul(Decoder& decoder, const TrainerSection& trainer) {
+  if (trainer.precision == Precision::kBf16) return;  // which has products of its own
+  const bool onednn = trainer.matmul == Matmul::kOneDnn;
   if (onednn && !is_available(ProductLibrary::kOneDnn)) {
     throw ConfigError(
         "trainer.matmul is onednn, but this libtorch was built without oneDNN: take one that has "
         "it, or start a run with trainer.matmul = aten");
   }
   const auto library = onednn ? ProductLibrary::kOneDnn : ProductLibrary::kAten;
-  siren->set_product({library, library});
+  decoder.set_product({library, library});
 }
 
 Model make_model(const RunConfig& config, const ModelUse& use) {

@@ -38,9 +38,9 @@ struct Model {
 /// @throws ConfigError for an image size that the decoder cannot make
 [[nodiscard]] Model make_model(const RunConfig& config, const ModelUse& use);
 
-/// Has a siren decoder multiply matrices by that library; nothing of another decoder.
-/// @throws ConfigError where this libtorch does not have it
-void set_matmul(Decoder& decoder, Matmul matmul);
+/// Has a decoder multiply matrices as `trainer.matmul` says; auto: by ATen.
+/// @throws ConfigError where this libtorch does not have that library
+void set_matmul(Decoder& decoder, const TrainerSection& trainer);
 
 /// The decoder of such a model alone, without what its family has beside it.
 [[nodiscard]] std::unique_ptr<Decoder> make_decoder(const RunConfig& config,

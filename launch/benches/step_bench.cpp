@@ -17,7 +17,6 @@
 #include "launch/benches/bench_figures.hpp"
 #include "launch/benches/bench_trainee.hpp"
 #include "launch/benches/reference_step.hpp"
-#include "trainer/decoders/siren_decoder.hpp"
 #include "trainer/evaluation/evaluate.hpp"
 #include "trainer/kernels/matmul_rate.hpp"
 #include "trainer/model.hpp"
@@ -91,9 +90,9 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape, torch::
   auto& parameters = trainee.parameters();
   ReferenceStep reference(config, shape, device);
 
-  auto* siren = dynamic_cast<SirenDecoder*>(&trainee.decoder());
+  auto& decoder = trainee.decoder();
   const MatrixProduct aten;
-  const auto chosen = siren != nullptr ? siren->product() : aten;
+  const auto chosen = decoder.product();
   const bool same_matmul = chosen.rows() == aten.rows() && chosen.sums() == aten.sums();
 
   const auto run_own = [&] {
@@ -103,7 +102,7 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape, torch::
   };
   const auto run_reference = [&] { return timed([&] { (void)reference.run(images); }); };
   // What a step costs whose latents are given: decode, backward, update.
-  auto shape_of_latents = trainee.decoder().latent_shape();
+  auto shape_of_latents = decoder.latent_shape();
   shape_of_latents.insert(shape_of_latents.begin(), batch);
   const auto latents = torch::full(shape_of_latents, 0.01, device);
   auto& gradient = parameters.flat_gradient();
@@ -111,8 +110,7 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape, torch::
   const auto run_decoder = [&] {
     return timed([&] {
       parameters.zero_gradient();
-      const auto loss =
-          squared_error_per_image(trainee.decoder().decode(latents, {}), images).sum();
+      const auto loss = squared_error_per_image(decoder.decode(latents, {}), images).sum();
       loss.backward();
       const at::NoGradGuard no_grad;
       trainee.optimizer().step(parameters.flat(), gradient.mul_(0), none, none);
@@ -121,9 +119,9 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape, torch::
   };
   // The same step with the matrix product of the reference.
   const auto run_own_with_aten = [&] {
-    siren->set_product(aten);
+    decoder.set_product(aten);
     const auto seconds = run_own();
-    siren->set_product(chosen);
+    decoder.set_product(chosen);
     return seconds;
   };
 
@@ -171,10 +169,10 @@ std::string bench_step(const RunConfig& config, const ImageShape& shape, torch::
       {"ratio_to_double_backward", spread(ratios)},
       {"ratio_of_cpu_seconds", spread(cpu_ratios)},
       {"ratio_same_matmul", spread(ratios_same_matmul)},
-      {"step_to_decoder_step", spread(decoder_ratios)}};
-  if (siren != nullptr) {
+      {"step_to_decoder_step", spread(decoder_ratios)},
+      {"matmul", name_of(chosen.rows())}};
+  if (config.model.decoder == DecoderKind::kSiren) {
     double best = sgemm;
-    json["matmul"] = name_of(chosen.rows());
     for (const auto library : {ProductLibrary::kAten, ProductLibrary::kOneDnn}) {
       if (!device.is_cpu() || !is_available(library)) continue;
       const auto rates = measure_products(library);

@@ -44,6 +44,14 @@ struct Call {
   torch::Device device = torch::kCPU;
 };
 
+/// Collective. What trainer.matmul = auto comes to for this model.
+void settle_matmul(RunConfig& config, const Call& call) {
+  if (config.trainer.matmul != Matmul::kAuto) return;
+  CollectiveProgress progress;
+  MpiCommunicator control(call.mpi.world(), progress);
+  config.trainer.matmul = choose_matmul(config, call.device, /*resume_from=*/std::nullopt, control);
+}
+
 /// REQUIRES the option's name as the table has it.
 bool is_given(std::span<const std::string> options, const std::string& name) {
   return std::ranges::any_of(options,
@@ -71,6 +79,7 @@ void bench_models(const Call& call, ModelBench bench) {
     const bool conv = decoder == DecoderKind::kConv;
     if (!one_decoder)
       measured.model.activation = conv ? ActivationKind::kElu : ActivationKind::kSin;
+    settle_matmul(measured, call);
     print_line(bench(measured, bench_shape(measured, conv), call.device));
   }
 }
@@ -87,6 +96,7 @@ struct Bench {
   const char* help;  ///< Lines that stand ten columns in.
   void (*run)(Call&);
   On on = On::kCpu;
+  bool each_decoder = false;  ///< Measures bench_models().
 };
 
 constexpr Bench kBenches[] = {
@@ -101,13 +111,15 @@ constexpr Bench kBenches[] = {
           rate of its matrix products alone (siren).  On the GPU where there is one; on the CPU with
           --parallel.device cpu
 )",
-     [](Call& call) { bench_models(call, bench_step); }, On::kDevice},
+     [](Call& call) { bench_models(call, bench_step); }, On::kDevice,
+     /*each_decoder=*/true},
     {"encode", R"(
           one JSON object a line, likewise: images/s at fixed weights by one matrix product, and
           ratio_to_gradient_encode: how many times faster than a backward pass for each image;
           share_of_matmul_rate and the device as above
 )",
-     [](Call& call) { bench_models(call, bench_encode); }, On::kDevice},
+     [](Call& call) { bench_models(call, bench_encode); }, On::kDevice,
+     /*each_decoder=*/true},
     {"coordinates", R"(
           one JSON object a line for the siren decoder, on synthetic 1x128x128 or the first images
           of --data.path: the error of the gradient of drawn coordinates against the full grid's,
@@ -237,13 +249,8 @@ int run_bench(std::span<const std::string> args, MpiSession& mpi) {
   }
   check_graph(loaded.config, device, mpi.size());
   apply_precision(loaded.config);
-  if (loaded.config.trainer.matmul == Matmul::kAuto) {
-    CollectiveProgress progress;
-    MpiCommunicator control(mpi.world(), progress);
-    loaded.config.trainer.matmul =
-        choose_matmul(loaded.config, device, /*resume_from=*/std::nullopt, control);
-  }
   Call call{.config = loaded.config, .options = options, .mpi = mpi, .device = device};
+  if (!bench.each_decoder) settle_matmul(call.config, call);
   bench.run(call);
   return static_cast<int>(ExitCode::kDone);
 }

@@ -67,7 +67,7 @@ void settle_matmul(RunConfig& config, const DeviceBinding& binding, const RunFol
                    Decoder& decoder, Communicator& control) {
   if (config.trainer.matmul != Matmul::kAuto) return;
   config.trainer.matmul = choose_matmul(config, binding.device, folder.resume_from, control);
-  set_matmul(decoder, config.trainer.matmul);
+  set_matmul(decoder, config.trainer);
   if (control.rank() == 0 && has_matmul_choice(config, binding.device)) {
     std::printf("matmul       %s\n", value_of(config, "trainer.matmul").c_str());
   }

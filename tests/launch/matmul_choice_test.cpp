@@ -32,6 +32,13 @@ TEST_F(MatmulChoice, all_ranks_get_that_of_rank_zero) {
   EXPECT_EQ(static_cast<std::int64_t>(mine), first.item<std::int64_t>());
 }
 
+TEST_F(MatmulChoice, a_convolutional_decoder_has_one_too) {
+  auto conv = default_config();
+  conv.model.decoder = DecoderKind::kConv;
+  EXPECT_TRUE(has_matmul_choice(conv, torch::kCPU));
+  EXPECT_NE(choice(conv), Matmul::kAuto);
+}
+
 TEST_F(MatmulChoice, aten_multiplies_where_there_is_no_choice) {
   siren.model.activation = ActivationKind::kSin;
   EXPECT_TRUE(has_matmul_choice(siren, torch::kCPU));
@@ -42,9 +49,6 @@ TEST_F(MatmulChoice, aten_multiplies_where_there_is_no_choice) {
   EXPECT_EQ(choice(other), Matmul::kAten);
   other = siren;
   other.model.activation = ActivationKind::kTanh;
-  EXPECT_EQ(choice(other), Matmul::kAten);
-  other = siren;
-  other.model.decoder = DecoderKind::kConv;
   EXPECT_EQ(choice(other), Matmul::kAten);
   other = siren;
   other.parallel.deterministic = true;

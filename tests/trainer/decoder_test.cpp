@@ -276,6 +276,23 @@ TEST(ConvDecoder, statistics_of_another_decoder_are_refused) {
                c10::Error);
 }
 
+TEST(Decoder, multiplies_as_the_config_says) {
+  for (const auto kind : {DecoderKind::kConv, DecoderKind::kSiren}) {
+    auto config = small_config(kind, Precision::kFloat32);
+    const auto library = [&] {
+      const ImageShape shape{.channels = 1, .height = 16, .width = 16};
+      return make_model(config, {.shape = shape}).decoder->product().rows();
+    };
+    EXPECT_EQ(library(), ProductLibrary::kAten);
+    config.trainer.matmul = Matmul::kOneDnn;
+    if (is_available(ProductLibrary::kOneDnn)) {
+      EXPECT_EQ(library(), ProductLibrary::kOneDnn);
+    }
+    config.trainer.precision = Precision::kBf16;
+    EXPECT_NE(library(), ProductLibrary::kOneDnn);
+  }
+}
+
 TEST(ConvDecoder, bf16_products_stay_near_float32) {
   auto config = conv_config(ActivationKind::kElu);
   const auto latents = torch::randn({4, 4}, at::detail::createCPUGenerator(3), torch::kFloat64);

@@ -8,10 +8,12 @@
 #include <numeric>
 #include <vector>
 
+#include "configs/value_text.hpp"
 #include "tests/support/relative_error.hpp"
 #include "tests/trainer/small_model.hpp"
 #include "tests/trainer/trainee.hpp"
 #include "trainer/evaluation/evaluate.hpp"
+#include "trainer/kernels/matrix_product.hpp"
 
 namespace gondola {
 namespace {
@@ -68,8 +70,19 @@ class ReconstructorTest : public testing::Test {
   std::unique_ptr<Trainee> trainee;
 };
 
-TEST_F(ReconstructorTest, with_batch_norm_an_image_does_not_depend_on_its_neighbours) {
-  const auto config = config_of(DecoderKind::kConv);
+class ReconstructorByEachLibrary : public ReconstructorTest,
+                                   public testing::WithParamInterface<Matmul> {
+ protected:
+  void SetUp() override {
+    if (GetParam() == Matmul::kOneDnn && !is_available(ProductLibrary::kOneDnn)) {
+      GTEST_SKIP() << "this libtorch has no oneDNN";
+    }
+  }
+};
+
+TEST_P(ReconstructorByEachLibrary, with_batch_norm_an_image_does_not_depend_on_its_neighbours) {
+  auto config = config_of(DecoderKind::kConv);
+  config.trainer.matmul = GetParam();
   train(config);
   const auto with = reconstructor(config);
   EXPECT_TRUE(with.independent());
@@ -79,8 +92,9 @@ TEST_F(ReconstructorTest, with_batch_norm_an_image_does_not_depend_on_its_neighb
   EXPECT_LE(dependence_on_neighbours(with), 1e-6);
 }
 
-TEST_F(ReconstructorTest, with_a_siren_an_image_does_not_depend_on_its_neighbours) {
+TEST_P(ReconstructorByEachLibrary, with_a_siren_an_image_does_not_depend_on_its_neighbours) {
   auto config = config_of(DecoderKind::kSiren);
+  config.trainer.matmul = GetParam();
   train(config);
   EXPECT_EQ(reconstructor(config).description(), "each image by itself");
   EXPECT_LE(dependence_on_neighbours(reconstructor(config)), 1e-6);
@@ -91,6 +105,10 @@ TEST_F(ReconstructorTest, with_a_siren_an_image_does_not_depend_on_its_neighbour
   EXPECT_TRUE(reconstructor(config).independent());
   EXPECT_LE(dependence_on_neighbours(reconstructor(config)), 1e-6);
 }
+
+INSTANTIATE_TEST_SUITE_P(Reconstructor, ReconstructorByEachLibrary,
+                         testing::Values(Matmul::kAten, Matmul::kOneDnn),
+                         [](const auto& param) { return to_text(param.param); });
 
 TEST_F(ReconstructorTest, the_mean_training_image_encodes_as_training_does) {
   // One step on the whole training set as one batch sees the same mean image.

@@ -50,12 +50,13 @@ std::vector<torch::Tensor> differentiate(const torch::Tensor& given, const torch
   return results;
 }
 
-void expect_as_atens(torch::ScalarType type, double tolerance) {
+void expect_as_atens(torch::ScalarType type, double tolerance, ProductLibrary library) {
   for (const auto& c : kCases) {
     SCOPED_TRACE(std::to_string(c.images) + " images, " + std::to_string(c.out) + " channels, " +
                  std::to_string(c.kernel) + "/" + std::to_string(c.stride) + "/" +
-                 std::to_string(c.padding));
-    const Placement placement{.stride = c.stride, .padding = c.padding};
+                 std::to_string(c.padding) + ", " + name_of(library));
+    const ConvolutionOptions options{
+        .stride = c.stride, .padding = c.padding, .product = {library, library}};
     const auto x = normal({c.images, c.in, c.height, c.width}, 1, type);
     const auto weight = normal({c.in, c.out, c.kernel, c.kernel}, 2, type);
     const auto compare = [&](const std::vector<torch::Tensor>& actual,
@@ -73,20 +74,22 @@ void expect_as_atens(torch::ScalarType type, double tolerance) {
     };
     compare(differentiate(x, weight,
                           [&](const auto& a, const auto& b) {
-                            return transposed_convolution(a, b, placement);
+                            return transposed_convolution(a, b, options);
                           }),
             differentiate(x, weight, transposed));
     const auto gradient = normal(transposed(x, weight).sizes(), 4, type);
-    compare(
-        differentiate(gradient, weight,
-                      [&](const auto& a, const auto& b) { return convolution(a, b, placement); }),
-        differentiate(gradient, weight, plain));
+    compare(differentiate(gradient, weight,
+                          [&](const auto& a, const auto& b) { return convolution(a, b, options); }),
+            differentiate(gradient, weight, plain));
   }
 }
 
 TEST(TransposedConvolution, results_and_three_orders_of_gradients_are_atens) {
-  expect_as_atens(torch::kFloat64, 1e-13);
-  expect_as_atens(torch::kFloat32, 2e-5);
+  for (const auto library : {ProductLibrary::kAten, ProductLibrary::kOneDnn}) {
+    if (!is_available(library)) continue;
+    expect_as_atens(torch::kFloat64, 1e-13, library);
+    expect_as_atens(torch::kFloat32, 2e-5, library);
+  }
 }
 
 TEST(TransposedConvolution, a_rank_may_have_no_image) {

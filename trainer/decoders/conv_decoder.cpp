@@ -57,10 +57,11 @@ torch::Tensor ConvDecoder::down(const torch::Tensor& gradient, std::size_t layer
 
 /// A product with a layer's weight in the precision that products have.
 torch::Tensor ConvDecoder::in_precision(const torch::Tensor& x, std::size_t layer,
-                                        Product* product) const {
-  const Placement placement{.stride = plan_[layer].stride, .padding = plan_[layer].padding};
-  if (precision_ != Precision::kBf16) return product(x, weight(layer), placement);
-  return product(x.to(torch::kBFloat16), weight(layer).to(torch::kBFloat16), placement)
+                                        Convolve* convolve) const {
+  const ConvolutionOptions options{
+      .stride = plan_[layer].stride, .padding = plan_[layer].padding, .product = product_};
+  if (precision_ != Precision::kBf16) return convolve(x, weight(layer), options);
+  return convolve(x.to(torch::kBFloat16), weight(layer).to(torch::kBFloat16), options)
       .to(x.dtype());
 }
 
@@ -193,7 +194,7 @@ OriginMap ConvDecoder::origin_map(const torch::Tensor& mean_image) {
   const auto of_mean = gradient_of_mean(origin, (origin.image - mean_image) * 2 * slope);
   const auto offset = of_mean.squeeze(0).to(torch::kFloat64) -
                       matrix.to(torch::kFloat64).mv(mean_image.flatten().to(torch::kFloat64));
-  return {.matrix = matrix, .offset = offset.to(matrix.options())};
+  return {.matrix = matrix, .offset = offset.to(matrix.options()), .product = product_};
 }
 
 OriginGradient ConvDecoder::gradient_at_origin(const torch::Tensor& images,

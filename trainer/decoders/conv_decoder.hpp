@@ -50,6 +50,8 @@ class ConvDecoder final : public Decoder {
                                                   const Pass& pass) override;
   [[nodiscard]] std::int64_t origin_sums(std::int64_t points,
                                          std::int64_t global_images) const override;
+  [[nodiscard]] MatrixProduct product() const override { return product_; }
+  void set_product(MatrixProduct product) override { product_ = product; }
   [[nodiscard]] const std::vector<ConvLayer>& plan() const { return plan_; }
   /// Of layer i; the tied autoencoder's encoder reads it as a convolution. [in, out, k, k]
   [[nodiscard]] const torch::Tensor& weight(std::size_t layer) const {
@@ -66,9 +68,10 @@ class ConvDecoder final : public Decoder {
   [[nodiscard]] torch::Tensor up(const torch::Tensor& x, std::size_t layer,
                                  const torch::Tensor& bias) const;
   [[nodiscard]] torch::Tensor down(const torch::Tensor& gradient, std::size_t layer) const;
-  using Product = torch::Tensor(const torch::Tensor&, const torch::Tensor&, Placement);
+  using Convolve = torch::Tensor(const torch::Tensor&, const torch::Tensor&,
+                                 const ConvolutionOptions&);
   [[nodiscard]] torch::Tensor in_precision(const torch::Tensor& x, std::size_t layer,
-                                           Product* product) const;
+                                           Convolve* convolve) const;
   /// Height and width of what a layer makes.
   [[nodiscard]] std::int64_t output_side(std::size_t layer) const;
   [[nodiscard]] OriginPass run_at_origin(std::int64_t global_images, const Pass& pass);
@@ -87,6 +90,7 @@ class ConvDecoder final : public Decoder {
   BatchNormMode batch_norm_;
   Precision precision_;
   Activation activation_;
+  MatrixProduct product_;
   std::vector<std::size_t> convolutions_;  ///< First parameter of each: weight, then bias.
   OriginMapCache map_;
   std::vector<BatchNorm> norms_;  ///< Behind each but the last; empty without batch norm.

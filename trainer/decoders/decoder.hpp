@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "trainer/coordinates/grid.hpp"
+#include "trainer/kernels/matrix_product.hpp"
 #include "trainer/layers/batch_norm.hpp"
 #include "trainer/parameters.hpp"
 
@@ -73,6 +74,10 @@ class Decoder {
   /// Whether squared_error() and gradient_at_origin() take u8 pixels for values, which are these
   /// divided by 255, and convert them part by part: a batch then never lies in memory as values.
   [[nodiscard]] virtual bool takes_bytes() const { return false; }
+
+  /// Who multiplies float32 matrices on a CPU, where the decoder leaves that to its user.
+  [[nodiscard]] virtual MatrixProduct product() const { return {}; }
+  virtual void set_product(MatrixProduct /*product*/) {}
 
   /// Shape of one latent: {k} or {k, s, s}.
   [[nodiscard]] virtual std::vector<std::int64_t> latent_shape() const = 0;

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "trainer/kernels/matrix_product.hpp"
-
 namespace gondola {
 
 torch::Tensor OriginMap::operator()(const torch::Tensor& images) const {
@@ -12,7 +10,6 @@ torch::Tensor OriginMap::operator()(const torch::Tensor& images) const {
   const auto block_images = std::clamp<std::int64_t>(
       kMostBlockBytes / (matrix.size(1) * static_cast<std::int64_t>(matrix.element_size())), 1,
       512);
-  const auto product = product_on(matrix.device());
   const auto values = images.reshape({images.size(0), matrix.size(1)});  // [B, V]
   auto latents = torch::empty({images.size(0), matrix.size(0)}, values.options());
   for (std::int64_t first = 0; first < images.size(0); first += block_images) {
@@ -21,9 +18,12 @@ torch::Tensor OriginMap::operator()(const torch::Tensor& images) const {
     if (count < block_images) {
       block = torch::constant_pad_nd(block, {0, 0, 0, block_images - count});
     }
-    const auto space = torch::empty({block_images, matrix.size(0)}, values.options());
-    latents.narrow(0, first, count)
-        .copy_(product.multiply(block, matrix, space).narrow(0, 0, count));
+    const auto place = latents.narrow(0, first, count);
+    const auto made = product.multiply(
+        block, matrix,
+        count == block_images ? place
+                              : torch::empty({block_images, matrix.size(0)}, values.options()));
+    if (!made.is_same(place)) place.copy_(made.narrow(0, 0, count));
   }
   return latents.add_(offset);
 }

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "trainer/decoders/decoder.hpp"
+#include "trainer/kernels/matrix_product.hpp"
 #include "trainer/parameters.hpp"
 
 namespace gondola {
@@ -26,6 +27,7 @@ namespace gondola {
 struct OriginMap {
   torch::Tensor matrix;  ///< M [k, V]
   torch::Tensor offset;  ///< c [k]
+  MatrixProduct product;
 
   /// images [B, ...] of V values -> [B, k]. Goes block by block of a fixed number of images, the
   /// last one filled up: how a product is blocked, and so rounded, depends on its size, and a

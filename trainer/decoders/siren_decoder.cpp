@@ -108,8 +108,11 @@ OriginMap SirenDecoder::origin_map() const {
     offset += (part.values.t().unsqueeze(-1).to(torch::kFloat64) * of_latents.to(torch::kFloat64))
                   .sum(at::IntArrayRef{0, 1});
   }
+  // A latent takes no rounded values.
+  const bool rounds = product().rows() == ProductLibrary::kBf16;
   return {.matrix = jacobian.view({channels_ * points, latent_size_}).t().mul(-2).contiguous(),
-          .offset = offset.mul_(2).to(options)};
+          .offset = offset.mul_(2).to(options),
+          .product = rounds ? MatrixProduct() : product()};
 }
 
 OriginGradient SirenDecoder::gradient_at_origin(const torch::Tensor& images, const torch::Tensor&,

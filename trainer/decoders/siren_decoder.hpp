@@ -57,8 +57,8 @@ class SirenDecoder final : public Decoder {
 
   /// Who multiplies matrices in a training step: ATen, in bfloat16 where the model is, unless
   /// another was set.
-  [[nodiscard]] MatrixProduct product() const { return functions_.work.product; }
-  void set_product(MatrixProduct product) { functions_.work.product = product; }
+  [[nodiscard]] MatrixProduct product() const override { return functions_.work.product; }
+  void set_product(MatrixProduct product) override { functions_.work.product = product; }
   /// Most rows of a tile; 0: by the device.
   void set_tile_rows(std::int64_t rows) { functions_.work.tile_rows = rows; }
   [[nodiscard]] std::int64_t tile_rows() const { return functions_.work.tile_rows; }

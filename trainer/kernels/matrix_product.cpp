@@ -63,12 +63,6 @@ bool is_available(ProductLibrary library) {
   return at::globalContext().hasMKLDNN() && onednn_linear().has_value();
 }
 
-MatrixProduct product_on(torch::Device device) {
-  const bool onednn = device.is_cpu() && is_available(ProductLibrary::kOneDnn);
-  const auto library = onednn ? ProductLibrary::kOneDnn : ProductLibrary::kAten;
-  return {library, library};
-}
-
 torch::Tensor MatrixProduct::multiply(const torch::Tensor& a, const torch::Tensor& weight,
                                       torch::Tensor space) const {
   if (rows_ == ProductLibrary::kOneDnn && onednn_takes(a)) {
@@ -94,10 +88,10 @@ void MatrixProduct::add_outer(const torch::Tensor& a, const torch::Tensor& b,
   sum.addmm_(a.t(), b);
 }
 
-ProductLibrary faster_library() {
+ProductLibrary faster_library(const ProductShape& shape) {
   if (!is_available(ProductLibrary::kOneDnn)) return ProductLibrary::kAten;
-  const auto time_of = [](ProductLibrary library) {
-    const auto rates = measure_products(library);
+  const auto time_of = [&](ProductLibrary library) {
+    const auto rates = measure_products(library, shape);
     return 2 / rates.rows + 1 / rates.sums;
   };
   (void)time_of(ProductLibrary::kOneDnn);  // which makes its code at the first call
@@ -106,18 +100,17 @@ ProductLibrary faster_library() {
              : ProductLibrary::kAten;
 }
 
-ProductRates measure_products(ProductLibrary library) {
-  constexpr std::int64_t kRows = 256;
-  constexpr std::int64_t kWidth = 256;
-  constexpr double kFlops = 2.0 * kRows * kWidth * kWidth;
+ProductRates measure_products(ProductLibrary library, const ProductShape& shape) {
+  const auto flops = 2.0 * static_cast<double>(shape.rows * shape.in * shape.out);
   const at::NoGradGuard no_grad;
-  const auto a = torch::ones({kRows, kWidth}, torch::kFloat32);
-  const auto weight = torch::ones({kWidth, kWidth}, torch::kFloat32);
-  const auto space = torch::empty_like(a);
-  auto sum = torch::zeros_like(weight);
+  const auto a = torch::ones({shape.rows, shape.in}, torch::kFloat32);
+  const auto weight = torch::ones({shape.out, shape.in}, torch::kFloat32);
+  const auto space = torch::empty({shape.rows, shape.out}, torch::kFloat32);
+  const auto gradient = torch::ones_like(space);
+  auto sum = torch::zeros({shape.in, shape.out}, torch::kFloat32);
   const MatrixProduct product(library, library);
-  return {.rows = best_gflops(kFlops, [&] { (void)product.multiply(a, weight, space); }),
-          .sums = best_gflops(kFlops, [&] { product.add_outer(a, a, sum); })};
+  return {.rows = best_gflops(flops, [&] { (void)product.multiply(a, weight, space); }),
+          .sums = best_gflops(flops, [&] { product.add_outer(a, gradient, sum); })};
 }
 
 }  // namespace gondola

@@ -2,12 +2,14 @@
 
 #include <torch/types.h>
 
+#include <cstdint>
 #include <string>
 
 namespace gondola {
 
 /// Who multiplies float32 matrices. MKL, which ATen asks on CPUs, uses AVX2 at most on some
-/// vendors' processors, where oneDNN uses AVX-512 at twice the speed; elsewhere they are equal.
+/// vendors' processors, where oneDNN uses AVX-512 at twice the speed; elsewhere either may be
+/// faster.
 enum class ProductLibrary {
   kAten,    ///< at::mm
   kOneDnn,  ///< mkldnn::_linear_pointwise, registered by libtorch but not a function of ATen
@@ -43,9 +45,12 @@ class MatrixProduct {
   ProductLibrary sums_ = ProductLibrary::kAten;
 };
 
-/// The product for matrices that are narrower than a SIREN's: where there is a choice, oneDNN is at
-/// least as fast, and half as fast again with few columns.
-[[nodiscard]] MatrixProduct product_on(torch::Device device);
+/// A layer that takes `rows` of `in` values to as many of `out`.
+struct ProductShape {
+  std::int64_t rows = 256;
+  std::int64_t in = 256;
+  std::int64_t out = 256;
+};
 
 /// GFLOP/s of multiply() and add_outer() with one library.
 struct ProductRates {
@@ -53,11 +58,11 @@ struct ProductRates {
   double sums = 0;
 };
 
-/// The library that takes least time here for the products of a layer's forward and backward pass,
-/// measured; ATen's unless another takes a tenth less.
-[[nodiscard]] ProductLibrary faster_library();
+/// The library that takes least time here for the products of such a layer's forward and backward
+/// pass, measured; ATen's unless another takes a tenth less.
+[[nodiscard]] ProductLibrary faster_library(const ProductShape& shape);
 
-/// Measures (for some 10 ms) blocks of 256 rows and layers of 256 in float32: best of several.
-[[nodiscard]] ProductRates measure_products(ProductLibrary library);
+/// Measures (for some 10 ms) such a layer in float32: best of several.
+[[nodiscard]] ProductRates measure_products(ProductLibrary library, const ProductShape& shape = {});
 
 }  // namespace gondola

@@ -25,18 +25,20 @@ constexpr std::int64_t kPatchBytes = std::int64_t{1} << 20;
 struct Layer {
   PatchGrid grid;
   std::int64_t images = 0, in = 0;
+  MatrixProduct given;
   std::int64_t parts = 1;  ///< Of the batch, one for each thread.
 
   Layer(std::int64_t batch, std::int64_t height, std::int64_t width, at::IntArrayRef weight,
-        Placement placement)
+        const ConvolutionOptions& options)
       : grid{.height = height,
              .width = width,
              .channels = weight[1],
              .kernel = weight[2],
-             .stride = placement.stride,
-             .padding = placement.padding},
+             .stride = options.stride,
+             .padding = options.padding},
         images(batch),
         in(weight[0]),
+        given(options.product),
         parts(std::clamp<std::int64_t>(parallel_width(), 1, std::max<std::int64_t>(batch, 1))) {}
 
   [[nodiscard]] std::int64_t pixels() const { return grid.height * grid.width; }
@@ -80,9 +82,8 @@ struct Layer {
   /// it wait for its own copies.
   [[nodiscard]] MatrixProduct product() const {
     const auto columns = in * grid.patch_values();
-    const auto fast = product_on(torch::kCPU);
     if (images * pixels() * columns < kFewProducts) return {};
-    return {fast.rows(), columns < kFewColumns ? ProductLibrary::kAten : fast.sums()};
+    return {given.rows(), columns < kFewColumns ? ProductLibrary::kAten : given.sums()};
   }
 
  private:
@@ -91,8 +92,8 @@ struct Layer {
 };
 
 torch::Tensor product_and_patches(const torch::Tensor& x, const torch::Tensor& weight,
-                                  Placement placement) {
-  const Layer layer(x.size(0), x.size(2), x.size(3), weight.sizes(), placement);
+                                  const ConvolutionOptions& options) {
+  const Layer layer(x.size(0), x.size(2), x.size(3), weight.sizes(), options);
   const auto rows = layer.rows(x);
   const auto matrix = layer.matrix(weight).t();
   const auto y = layer.output(x.options());
@@ -163,14 +164,22 @@ Gradients gradients_of(const Layer& layer, const torch::Tensor& gradient_in_y,
                               : torch::Tensor()};
 }
 
-void keep_placement(AutogradContext* context, Placement placement) {
-  context->saved_data["stride"] = placement.stride;
-  context->saved_data["padding"] = placement.padding;
+void keep_options(AutogradContext* context, const ConvolutionOptions& options) {
+  auto& kept = context->saved_data;
+  kept["stride"] = options.stride;
+  kept["padding"] = options.padding;
+  kept["rows"] = static_cast<std::int64_t>(options.product.rows());
+  kept["sums"] = static_cast<std::int64_t>(options.product.sums());
 }
 
-Placement placement_of(AutogradContext* context) {
-  return {.stride = context->saved_data["stride"].toInt(),
-          .padding = context->saved_data["padding"].toInt()};
+ConvolutionOptions options_of(AutogradContext* context) {
+  auto& kept = context->saved_data;
+  const auto library = [&](const char* name) {
+    return static_cast<ProductLibrary>(kept[name].toInt());
+  };
+  return {.stride = kept["stride"].toInt(),
+          .padding = kept["padding"].toInt(),
+          .product = {library("rows"), library("sums")}};
 }
 
 // The three products of a layer. Each is linear in either argument, and the others are its
@@ -179,14 +188,14 @@ Placement placement_of(AutogradContext* context) {
 /// y of x and the weight.
 struct Up : torch::autograd::Function<Up> {
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x,
-                               const torch::Tensor& weight, Placement placement);
+                               const torch::Tensor& weight, const ConvolutionOptions& options);
   static tensor_list backward(AutogradContext* context, tensor_list gradients);
 };
 
 /// The gradient in x of that in y and the weight.
 struct Down : torch::autograd::Function<Down> {
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& gradient,
-                               const torch::Tensor& weight, Placement placement);
+                               const torch::Tensor& weight, const ConvolutionOptions& options);
   static tensor_list backward(AutogradContext* context, tensor_list gradients);
 };
 
@@ -194,15 +203,15 @@ struct Down : torch::autograd::Function<Down> {
 struct OfWeight : torch::autograd::Function<OfWeight> {
   static torch::Tensor forward(AutogradContext* context, const torch::Tensor& x,
                                const torch::Tensor& gradient, at::IntArrayRef shape,
-                               Placement placement);
+                               const ConvolutionOptions& options);
   static tensor_list backward(AutogradContext* context, tensor_list gradients);
 };
 
 torch::Tensor Up::forward(AutogradContext* context, const torch::Tensor& x,
-                          const torch::Tensor& weight, Placement placement) {
+                          const torch::Tensor& weight, const ConvolutionOptions& options) {
   context->save_for_backward({x, weight});
-  keep_placement(context, placement);
-  return product_and_patches(x, weight, placement);
+  keep_options(context, options);
+  return product_and_patches(x, weight, options);
 }
 
 tensor_list Up::backward(AutogradContext* context, tensor_list cotangents) {
@@ -210,29 +219,29 @@ tensor_list Up::backward(AutogradContext* context, tensor_list cotangents) {
   const auto& x = saved[0];
   const auto& weight = saved[1];
   const auto& gradient = cotangents[0];
-  const auto placement = placement_of(context);
+  const auto options = options_of(context);
   const bool of_x = context->needs_input_grad(0);
   const bool of_weight = context->needs_input_grad(1);
   if (!at::GradMode::is_enabled()) {
-    const Layer layer(x.size(0), x.size(2), x.size(3), weight.sizes(), placement);
+    const Layer layer(x.size(0), x.size(2), x.size(3), weight.sizes(), options);
     const auto gradients = gradients_of(layer, gradient, of_weight ? x : torch::Tensor(),
                                         of_x ? weight : torch::Tensor());
     return {gradients.x, gradients.weight, {}};
   }
-  return {of_x ? Down::apply(gradient, weight, placement) : torch::Tensor(),
-          of_weight ? OfWeight::apply(x, gradient, weight.sizes(), placement) : torch::Tensor(),
+  return {of_x ? Down::apply(gradient, weight, options) : torch::Tensor(),
+          of_weight ? OfWeight::apply(x, gradient, weight.sizes(), options) : torch::Tensor(),
           {}};
 }
 
 torch::Tensor Down::forward(AutogradContext* context, const torch::Tensor& gradient,
-                            const torch::Tensor& weight, Placement placement) {
+                            const torch::Tensor& weight, const ConvolutionOptions& options) {
   context->save_for_backward({gradient, weight});
-  keep_placement(context, placement);
+  keep_options(context, options);
   const auto input = [&](std::int64_t output) {
-    return (output + 2 * placement.padding - weight.size(2)) / placement.stride + 1;
+    return (output + 2 * options.padding - weight.size(2)) / options.stride + 1;
   };
   const Layer layer(gradient.size(0), input(gradient.size(2)), input(gradient.size(3)),
-                    weight.sizes(), placement);
+                    weight.sizes(), options);
   return gradients_of(layer, gradient, {}, weight).x;
 }
 
@@ -240,21 +249,20 @@ tensor_list Down::backward(AutogradContext* context, tensor_list gradients) {
   const auto saved = context->get_saved_variables();
   const auto& gradient = saved[0];
   const auto& weight = saved[1];
-  const auto placement = placement_of(context);
-  return {
-      context->needs_input_grad(0) ? Up::apply(gradients[0], weight, placement) : torch::Tensor(),
-      context->needs_input_grad(1)
-          ? OfWeight::apply(gradients[0], gradient, weight.sizes(), placement)
-          : torch::Tensor(),
-      {}};
+  const auto options = options_of(context);
+  return {context->needs_input_grad(0) ? Up::apply(gradients[0], weight, options) : torch::Tensor(),
+          context->needs_input_grad(1)
+              ? OfWeight::apply(gradients[0], gradient, weight.sizes(), options)
+              : torch::Tensor(),
+          {}};
 }
 
 torch::Tensor OfWeight::forward(AutogradContext* context, const torch::Tensor& x,
                                 const torch::Tensor& gradient, at::IntArrayRef shape,
-                                Placement placement) {
+                                const ConvolutionOptions& options) {
   context->save_for_backward({x, gradient});
-  keep_placement(context, placement);
-  const Layer layer(x.size(0), x.size(2), x.size(3), shape, placement);
+  keep_options(context, options);
+  const Layer layer(x.size(0), x.size(2), x.size(3), shape, options);
   return gradients_of(layer, gradient, x, {}).weight;
 }
 
@@ -262,26 +270,26 @@ tensor_list OfWeight::backward(AutogradContext* context, tensor_list gradients) 
   const auto saved = context->get_saved_variables();
   const auto& x = saved[0];
   const auto& gradient = saved[1];
-  const auto placement = placement_of(context);
-  return {context->needs_input_grad(0) ? Down::apply(gradient, gradients[0], placement)
-                                       : torch::Tensor(),
-          context->needs_input_grad(1) ? Up::apply(x, gradients[0], placement) : torch::Tensor(),
-          {},
-          {}};
+  const auto options = options_of(context);
+  return {
+      context->needs_input_grad(0) ? Down::apply(gradient, gradients[0], options) : torch::Tensor(),
+      context->needs_input_grad(1) ? Up::apply(x, gradients[0], options) : torch::Tensor(),
+      {},
+      {}};
 }
 
 }  // namespace
 
 torch::Tensor transposed_convolution(const torch::Tensor& x, const torch::Tensor& weight,
-                                     Placement placement) {
-  if (is_cpu_floats(x)) return Up::apply(x, weight, placement);
-  return at::conv_transpose2d(x, weight, {}, placement.stride, placement.padding);
+                                     const ConvolutionOptions& options) {
+  if (is_cpu_floats(x)) return Up::apply(x, weight, options);
+  return at::conv_transpose2d(x, weight, {}, options.stride, options.padding);
 }
 
 torch::Tensor convolution(const torch::Tensor& gradient, const torch::Tensor& weight,
-                          Placement placement) {
-  if (is_cpu_floats(gradient)) return Down::apply(gradient, weight, placement);
-  return at::conv2d(gradient, weight, {}, placement.stride, placement.padding);
+                          const ConvolutionOptions& options) {
+  if (is_cpu_floats(gradient)) return Down::apply(gradient, weight, options);
+  return at::conv2d(gradient, weight, {}, options.stride, options.padding);
 }
 
 }  // namespace gondola

@@ -4,12 +4,15 @@
 
 #include <cstdint>
 
+#include "trainer/kernels/matrix_product.hpp"
+
 namespace gondola {
 
-/// How the patches of a layer lie on what it makes.
-struct Placement {
+/// How the patches of a layer lie on what it makes, and who makes them of float32 on a CPU.
+struct ConvolutionOptions {
   std::int64_t stride = 2;
   std::int64_t padding = 1;
+  MatrixProduct product = {};
 };
 
 /// at::conv_transpose2d without a bias. On the CPU, in float32 and float64, it is one product of
@@ -21,11 +24,11 @@ struct Placement {
 /// x [B, in, H, W], weight [in, out, k, k] -> [B, out, ...], channels last in memory.
 [[nodiscard]] torch::Tensor transposed_convolution(const torch::Tensor& x,
                                                    const torch::Tensor& weight,
-                                                   Placement placement);
+                                                   const ConvolutionOptions& options);
 
 /// at::conv2d without a bias, which is the gradient of the above in x; likewise differentiable.
 /// gradient [B, out, ...] -> [B, in, H, W]
 [[nodiscard]] torch::Tensor convolution(const torch::Tensor& gradient, const torch::Tensor& weight,
-                                        Placement placement);
+                                        const ConvolutionOptions& options);
 
 }  // namespace gondola
