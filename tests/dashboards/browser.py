@@ -11,6 +11,14 @@ import time
 
 from processes import PATIENCE
 
+# What the browser says to a question about a page that is left before the answer is there.
+LEFT = ("Inspected target navigated or closed", "Promise was collected", "Cannot find context with specified id",
+        "Execution context was destroyed")
+
+
+class Navigated(RuntimeError):
+    """The page was left before it answered; the next one can be asked."""
+
 
 class Browser:
     """One tab.  Its size, colour scheme and token memory (a tab's session) are its own."""
@@ -32,8 +40,8 @@ class Browser:
         self.buffer = b""
         self.session = None
         self.requests = []  # addresses that pages asked for
-        page = next(t for t in self.wait_for(lambda: self.call("Target.getTargets")["targetInfos"])
-                    if t["type"] == "page")
+        page = self.wait_for(lambda: next((t for t in self.call("Target.getTargets")["targetInfos"]
+                                           if t["type"] == "page"), None))
         self.session = self.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Runtime"):
             self.call(domain + ".enable")
@@ -58,7 +66,9 @@ class Browser:
                 self.requests.append(answer["params"]["request"]["url"])
             if answer.get("id") == self.number:
                 if "error" in answer:
-                    raise RuntimeError(f"{method}: {answer['error']}")
+                    said = answer["error"].get("message", "")
+                    kind = Navigated if any(text in said for text in LEFT) else RuntimeError
+                    raise kind(f"{method}: {answer['error']}")
                 return answer["result"]
 
     def read(self, last):
@@ -84,6 +94,10 @@ class Browser:
             raise RuntimeError(result["exceptionDetails"].get("exception", {}).get("description", script))
         return result["result"].get("value")
 
+    def click(self, selector):
+        """Returns before the click, which may lead to another page: one that is left does not answer."""
+        self.ask(f"(e => void setTimeout(e.click.bind(e)))(document.querySelector({json.dumps(selector)}))")
+
     def text(self, selector):
         return self.ask(f"(document.querySelector({json.dumps(selector)}) || {{}}).innerText || ''")
 
@@ -96,9 +110,14 @@ class Browser:
 
     @staticmethod
     def wait_for(what, seconds=PATIENCE):
+        """Returns what `what` returns, once that is true and the page stays for it."""
         last = time.monotonic() + seconds
-        while not (found := what()):
+        while True:
+            try:
+                if found := what():
+                    return found
+            except Navigated:
+                pass
             if time.monotonic() > last:
                 raise AssertionError("not in time")
             time.sleep(0.2)
-        return found

@@ -117,8 +117,8 @@ class BrowserTest(ServedTest):
         self.assertEqual(browser.text("#step"), "")
 
         def give(text):
-            browser.ask(f"document.getElementById('token').value = {text!r}; "
-                        "document.querySelector('button').click()")
+            browser.ask(f"document.getElementById('token').value = {text!r}")
+            browser.click("button")
 
         give("wrong")
         browser.wait_for(lambda: "not the token" in browser.text("#words"))
@@ -148,7 +148,7 @@ class BrowserTest(ServedTest):
             browser.show(server.url + "/consoles/gondola.html", width=width)
             browser.wait_for(lambda: "4 of 4" in browser.text("table"))
             browser.picture(self.pictures / f"console-runs-{width}.png")
-            browser.ask("document.querySelector('a[href*=run]').click()")
+            browser.click("a[href*=run]")
             drawn = "document.querySelectorAll('#charts svg path.curve').length"
             charts = browser.wait_for(lambda: browser.ask("document.querySelectorAll('#charts section').length"))
             browser.wait_for(lambda: browser.ask("document.querySelectorAll('#charts svg').length") == charts)
