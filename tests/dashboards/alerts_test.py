@@ -10,30 +10,31 @@ import unittest
 from served import ServedTest, need
 from training import DECODERS, TINY, Point, saw
 
-# Steps of some ten milliseconds, logged every five: a logged mean holds one of the pauses below.
-OPTIONS = {**TINY, **DECODERS["siren"], "model.hidden": 64, "model.layers": 3, "trainer.batch_size": 64,
-           "trainer.precision": "float32", "trainer.steps": 1000000, "monitoring.log_every": 5}
-# Every rank waits 200 ms in its inner pass, so that all are as fast on a machine that others use too.
+OPTIONS = {**TINY, **DECODERS["siren"], "trainer.steps": 1000000, "monitoring.log_every": 2,
+           "latent.path": "double_backward"}
+# Every rank waits 200 ms in its inner pass, beside which its computing is little, so that all are as fast
+# on a machine that others use too.
 EVEN = Point("inner", rank="all", step=1, do="delay")
-EVEN_OPTIONS = {"latent.path": "double_backward", "monitoring.log_every": 2}
 FOR_SECONDS = 10  # that a condition must hold in these tests; see quick_rules
 
 
 class Pauses:
-    """Makes a process slow without code in the product: stopped for 200 of 240 ms, so that it is
+    """Makes a process slow without code in the product: stopped for most of the time, so that it is
     slower by far than others that share few cores with other programs."""
 
-    def __init__(self, pid):
+    def __init__(self, pid, runs=0.04, stops=0.2):  # seconds, in turns
         self.pid = pid
+        self.runs = runs
+        self.stops = stops
         self.over = threading.Event()
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
 
     def run(self):
         try:
-            while not self.over.wait(0.04):
+            while not self.over.wait(self.runs):
                 os.kill(self.pid, signal.SIGSTOP)
-                self.over.wait(0.2)
+                self.over.wait(self.stops)
                 os.kill(self.pid, signal.SIGCONT)
         except ProcessLookupError:
             pass
@@ -49,15 +50,16 @@ class AlertsTest(ServedTest):
         need("prometheus")
 
     def start_even_run(self):
-        training = self.start(4, OPTIONS, EVEN_OPTIONS, point=EVEN)
+        training = self.start(4, OPTIONS, point=EVEN)
         training.wait_for_step(20)
         return training
 
     def test_a_slow_rank_is_named_and_nothing_else_fires(self):
-        training = self.start(4, OPTIONS)
-        training.wait_for_step(100)
+        training = self.start_even_run()
         server = self.serve(training.run, rules=self.quick_rules(FOR_SECONDS))
-        pauses = Pauses(training.pids[2])
+        # Its wait ends while it is stopped, so that it makes one step in 600 ms; it answers scrapes,
+        # which come every second, in between.
+        pauses = Pauses(training.pids[2], runs=0.1, stops=0.5)
         self.addCleanup(pauses.end)
         slow = {("GondolaStraggler", "run", "2")}
         self.assertEqual(server.wait_for(server.alerts), slow)
