@@ -21,8 +21,8 @@ OPTIONS = {
     "monitoring.samples_every": 0, "evaluation.every_steps": 0, "checkpoint.every_steps": 0,
 }
 CLIENTS = 100
-PAIRS = 5
-WINDOW_SECONDS = 2.0
+PAIRS = 20
+WINDOW_SECONDS = 0.5
 SCRAPE_SECONDS = 10.0  # Prometheus' own patience
 
 
@@ -106,25 +106,35 @@ class SlowClientsTest(unittest.TestCase):
             self.assertIn(b"gondola_steps_total", answer.read())
         return time.monotonic() - begin
 
-    def steps_of_a_window(self):
-        before = self.steps()
+    def steps_a_second(self):
+        begin, before = time.monotonic(), self.steps()
         time.sleep(WINDOW_SECONDS)
-        return self.steps() - before
+        return (self.steps() - before) / (time.monotonic() - begin)
 
     def test_training_and_scrapes_go_on(self):
-        ratios, scrapes, cut_off = [], [], 0
-        for _ in range(PAIRS):
-            alone = self.steps_of_a_window()
+        alone, beside, scrapes, cut_off = [], [], [], 0
+
+        def without_clients():
+            alone.append(self.steps_a_second())
+
+        def with_clients():
+            nonlocal cut_off
             with SlowClients(self.port) as clients:
-                time.sleep(1.0)
-                beside = self.steps_of_a_window()
-                scrapes += [self.scrape() for _ in range(3)]
+                time.sleep(0.7)  # till all are there
+                beside.append(self.steps_a_second())
+                scrapes.append(self.scrape())
             cut_off += clients.cut_off
-            ratios.append(beside / max(alone, 1))
-        print(f"saw: {CLIENTS} slow clients: steps a second {statistics.median(ratios):.2f} of those "
-              f"without (median of {PAIRS} pairs), slowest of {len(scrapes)} scrapes "
-              f"{max(scrapes):.2f} s, {cut_off} connections cut off")
-        self.assertGreater(statistics.median(ratios), 0.5)
+
+        # Many short windows in turns, first the one kind, then the other: other work on the machine,
+        # which comes and goes, is in the way of both alike.
+        for pair in range(PAIRS):
+            for window in (without_clients, with_clients)[::1 if pair % 2 == 0 else -1]:
+                window()
+        ratio = statistics.median(beside) / statistics.median(alone)
+        print(f"saw: {CLIENTS} slow clients: steps a second {ratio:.2f} of those without (medians of "
+              f"{PAIRS} windows each), slowest of {len(scrapes)} scrapes {max(scrapes):.2f} s, "
+              f"{cut_off} connections cut off")
+        self.assertGreater(ratio, 0.5)
         self.assertGreater(cut_off, CLIENTS)
         self.process.send_signal(signal.SIGUSR1)
         _, said = self.process.communicate(timeout=60)
