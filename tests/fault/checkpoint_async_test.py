@@ -52,6 +52,7 @@ class CheckpointAsyncTest(TrainingTest):
             self.addCleanup(os.environ.pop, name)
         training = self.start(2, OPTIONS, ENDLESS, {"checkpoint.every_steps": 60})
         training.wait_for_step(90)
+        wait_for(lambda: unfinished(training.run), "the checkpoint of step 60 is begun")
         self.assertEqual(checkpoints(training.run), [])
         self.assertEqual(len(unfinished(training.run)), 1)
         self.assertIn("step-00000060", unfinished(training.run)[0])

@@ -52,9 +52,9 @@ wait_until has_rows "$run" 12 || fail "no steps"
 partial() { compgen -G "$run/checkpoints/.step-*.partial" >/dev/null; }
 # The ranks are halted first, so that what was seen being written still is when they are killed.
 kill_in_checkpoint() {
-    local ranks tries
+    local ranks end=$((SECONDS + 300))
     mapfile -t ranks < <(ranks_of mid_checkpoint)
-    for ((tries = 0; tries < 20000; ++tries)); do
+    while ((SECONDS < end)); do # without a pause, which a checkpoint could pass in
         partial || continue
         halt "${ranks[@]}" || return 1
         if partial; then kill -KILL "${ranks[@]}"; return; fi

@@ -22,8 +22,8 @@ trap 'rm -rf "$work" || true' EXIT
 cd "$work"
 
 # --- The time limit: USR1 comes before it, the job is queued again and goes on. Slurm, which looks every 30
-# seconds, sends it between 15 and 45 seconds after the start, when the ranks are training.
-submit limit --time=2 --signal=USR1@75 -- --trainer.batch_size 8 --model.hidden 8 \
+# seconds, sends it between 60 and 90 seconds after the start, when the ranks are training on a busy machine too.
+submit limit --time=3 --signal=USR1@90 -- --trainer.batch_size 8 --model.hidden 8 \
     --trainer.steps 10000000 --checkpoint.every_steps 0
 wait_until job_restarts "$job" 1 || job_ended "$job" || fail "the job was not queued again"
 job_restarts "$job" 1 || fail "the job ended without a restart, in state $(job_state "$job" JobState)"

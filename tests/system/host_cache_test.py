@@ -67,8 +67,8 @@ class HostCacheTest(TrainingTest):
         world.wait_for_step(WARM)
         halt(world.pids.values())  # a page that a rank maps meanwhile would count for none in part
         shared = sum(image_memory(pid) for pid in world.pids.values())
-        go_on(world.pids.values())
         others = sum(anonymous_memory(pid) for pid in world.pids.values()) - without
+        go_on(world.pids.values())
         self.assertGreater(shared, 0.99 * COPY)
         self.assertLess(shared + max(0, others), 1.2 * COPY)
         saw(f"two ranks: {shared / COPY:.3f} copies shared, {others / COPY:.3f} beside")
