@@ -1,5 +1,7 @@
 #include "launch/matmul_choice.hpp"
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
 
 #include "configs/config_io.hpp"
@@ -15,9 +17,12 @@ namespace {
 /// The layer whose products take the most time.
 ProductShape shape_of_layer(const ModelSection& model) {
   if (model.decoder == DecoderKind::kSiren) return {};
-  // All hidden layers of a convolutional decoder take as many operations; the last of them makes
-  // the largest images: of 2 f channels, with patches of 4 x 4 x f values.
-  return {.rows = 1024, .in = 2 * model.filters, .out = 16 * model.filters};
+  // All hidden layers of a convolutional decoder take as many operations; the last of them has the
+  // most pixels, and takes 2 f channels to patches of 4 x 4 x f values.
+  const auto in = 2 * model.filters;
+  const auto out = 16 * model.filters;
+  constexpr std::int64_t kProducts = std::int64_t{1} << 24;  // which take a millisecond
+  return {.rows = std::clamp<std::int64_t>(kProducts / (in * out), 64, 1024), .in = in, .out = out};
 }
 
 }  // namespace

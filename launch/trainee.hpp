@@ -2,6 +2,8 @@
 
 #include <torch/types.h>
 
+#include <cstdint>
+
 #include "configs/run_config.hpp"
 #include "data/image_source.hpp"
 #include "launch/run_folder.hpp"
@@ -36,7 +38,8 @@ struct Trainee {
 void read_initial_weights(const RunConfig& config, Trainee& trainee, Communicator& control);
 
 /// Collective. Goes on from the checkpoint that the folder was opened with, if any; rank 0 sets
-/// aside what the run left behind it. @throws as above
+/// aside the checkpoints after it, marks the best one again and forgets the images passed over
+/// since. @throws as above
 void resume_in(const RunFolder& folder, std::int64_t batch_size, Trainee& trainee,
                Communicator& control);
 

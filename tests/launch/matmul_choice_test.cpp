@@ -36,7 +36,9 @@ TEST_F(MatmulChoice, a_convolutional_decoder_has_one_too) {
   auto conv = default_config();
   conv.model.decoder = DecoderKind::kConv;
   EXPECT_TRUE(has_matmul_choice(conv, torch::kCPU));
-  EXPECT_NE(choice(conv), Matmul::kAuto);
+  conv.trainer.precision = Precision::kFloat64;
+  EXPECT_FALSE(has_matmul_choice(conv, torch::kCPU));
+  EXPECT_EQ(choice(conv), Matmul::kAten);
 }
 
 TEST_F(MatmulChoice, aten_multiplies_where_there_is_no_choice) {

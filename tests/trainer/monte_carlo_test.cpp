@@ -208,7 +208,7 @@ struct Step {
 
   [[nodiscard]] torch::Tensor gradient() { return trainee.parameters().flat_gradient().clone(); }
 
-  Trainee trainee;
+  TestTrainee trainee;
   CoordinateDraws draws;
   torch::Tensor pixels;
   std::vector<std::int64_t> ids = {0, 1, 2, 3, 4, 5};

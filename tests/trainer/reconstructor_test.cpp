@@ -31,8 +31,8 @@ class ReconstructorTest : public testing::Test {
     return config;
   }
 
-  Trainee& train(const RunConfig& config) {
-    trainee = std::make_unique<Trainee>(config, kShape, MPI_COMM_SELF);
+  TestTrainee& train(const RunConfig& config) {
+    trainee = std::make_unique<TestTrainee>(config, kShape, MPI_COMM_SELF);
     for (std::int64_t number = 1; number <= 30; ++number) {
       static_cast<void>(trainee->step(read_pixels(*source, kBatch * number, kBatch), number, 3e-3));
     }
@@ -67,7 +67,7 @@ class ReconstructorTest : public testing::Test {
   std::unique_ptr<ImageSource> source =
       open_source("synthetic:1000x1x16x16", Split::kTrain, CacheKind::kNone);
   torch::Tensor images = to_values(read_pixels(*source, 0, 1000), torch::kFloat32, torch::kCPU);
-  std::unique_ptr<Trainee> trainee;
+  std::unique_ptr<TestTrainee> trainee;
 };
 
 class ReconstructorByEachLibrary : public ReconstructorTest,

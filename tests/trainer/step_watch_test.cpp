@@ -53,7 +53,7 @@ struct Watched {
   }
   [[nodiscard]] int last() const { return trainee.communicator.size() - 1; }
 
-  Trainee trainee;
+  TestTrainee trainee;
   StepWatch watch;
   std::int64_t number = 0;
 };

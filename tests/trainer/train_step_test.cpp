@@ -45,7 +45,7 @@ class EachDecoder : public testing::TestWithParam<DecoderKind> {};
 TEST_P(EachDecoder, a_step_is_adam_on_the_mean_of_the_images_losses) {
   const auto kind = GetParam();
   auto config = config_for(kind);
-  Trainee trainee(config, shape_for(kind), MPI_COMM_WORLD);
+  TestTrainee trainee(config, shape_for(kind), MPI_COMM_WORLD);
 
   // The same on one rank, spelled out.
   const auto shape = shape_for(kind);
@@ -88,9 +88,9 @@ TEST_P(EachDecoder, accumulating_over_three_passes_gives_the_step_of_one_pass) {
   const auto kind = GetParam();
   auto config = config_for(kind, BatchNormMode::kNone);
   config.latent.origin_stddev = 0.1;
-  Trainee at_once(config, shape_for(kind), MPI_COMM_WORLD);
+  TestTrainee at_once(config, shape_for(kind), MPI_COMM_WORLD);
   config.trainer.accumulate = 3;
-  Trainee in_parts(config, shape_for(kind), MPI_COMM_WORLD);
+  TestTrainee in_parts(config, shape_for(kind), MPI_COMM_WORLD);
   for (std::int64_t number = 1; number <= 5; ++number) {
     const auto batch = batch_of(kind, number);
     const auto expected = at_once.step(batch, number);
@@ -104,20 +104,20 @@ TEST_P(EachDecoder, accumulating_over_three_passes_gives_the_step_of_one_pass) {
 TEST_P(EachDecoder, clipping_scales_the_gradient_down_to_the_bound_and_no_further) {
   const auto kind = GetParam();
   auto config = config_for(kind);
-  Trainee free(config, shape_for(kind), MPI_COMM_WORLD);
+  TestTrainee free(config, shape_for(kind), MPI_COMM_WORLD);
   const auto norm = free.step(batch_of(kind, 1), 1).gradient_norm.item<double>();
   const auto unclipped = free.parameters().flat_gradient().clone();
   EXPECT_NEAR(unclipped.norm().item<double>() / norm, 1, 1e-12);
 
   config.optimizer.clip_norm = norm / 4;
-  Trainee clipped(config, shape_for(kind), MPI_COMM_WORLD);
+  TestTrainee clipped(config, shape_for(kind), MPI_COMM_WORLD);
   const auto result = clipped.step(batch_of(kind, 1), 1);
   EXPECT_NEAR(result.gradient_norm.item<double>() / norm, 1, 1e-12) << "reported before clipping";
   EXPECT_LE(relative_error(clipped.parameters().flat_gradient(), unclipped / 4), 1e-9);
   EXPECT_LE(relative_error(clipped.optimizer.first_moment(), 0.1 * unclipped / 4), 1e-9);
 
   config.optimizer.clip_norm = norm * 4;
-  Trainee loose(config, shape_for(kind), MPI_COMM_WORLD);
+  TestTrainee loose(config, shape_for(kind), MPI_COMM_WORLD);
   static_cast<void>(loose.step(batch_of(kind, 1), 1));
   EXPECT_TRUE(loose.parameters().flat_gradient().equal(unclipped));
 }
@@ -126,7 +126,7 @@ TEST_P(EachDecoder, the_moving_average_follows_its_formula) {
   const auto kind = GetParam();
   auto config = config_for(kind);
   config.trainer.ema_decay = 0.7;
-  Trainee trainee(config, shape_for(kind), MPI_COMM_WORLD);
+  TestTrainee trainee(config, shape_for(kind), MPI_COMM_WORLD);
   auto expected = trainee.weights().clone();
   for (std::int64_t number = 1; number <= 4; ++number) {
     static_cast<void>(trainee.step(batch_of(kind, number), number, 0.01));
@@ -141,7 +141,7 @@ TEST_P(EachDecoder, a_gradient_that_is_not_finite_changes_nothing_on_any_rank) {
   auto config = config_for(kind);
   config.trainer.ema_decay = 0.5;
   config.optimizer.clip_norm = 1;
-  Trainee trainee(config, shape_for(kind), MPI_COMM_WORLD);
+  TestTrainee trainee(config, shape_for(kind), MPI_COMM_WORLD);
   static_cast<void>(trainee.step(batch_of(kind, 1), 1));
 
   // Weights this large overflow when they are squared. From two ranks on, only on the last one.
@@ -177,7 +177,7 @@ TEST_P(EachDecoder, a_gradient_that_is_not_finite_changes_nothing_on_any_rank) {
 }
 
 TEST_P(EachDecoder, bytes_given_to_the_all_reduce_are_those_of_the_gradient) {
-  Trainee trainee(config_for(GetParam()), shape_for(GetParam()), MPI_COMM_WORLD);
+  TestTrainee trainee(config_for(GetParam()), shape_for(GetParam()), MPI_COMM_WORLD);
   const auto result = trainee.step(batch_of(GetParam(), 1), 1);
   const auto all = trainee.weights().numel() * 8;
   EXPECT_EQ(result.bytes_reduced, trainee.communicator.size() == 1 ? 0 : all);
@@ -212,8 +212,8 @@ TEST(TrainStep, pixels_as_bytes_and_as_values_give_the_same_step) {
     config.latent.detach = latent.detach;
     config.latent.origin_stddev = latent.origin_stddev;
     config.latent.path = latent.path;
-    Trainee of_bytes(config, shape_for(DecoderKind::kSiren), MPI_COMM_WORLD);
-    Trainee of_values(config, shape_for(DecoderKind::kSiren), MPI_COMM_WORLD);
+    TestTrainee of_bytes(config, shape_for(DecoderKind::kSiren), MPI_COMM_WORLD);
+    TestTrainee of_values(config, shape_for(DecoderKind::kSiren), MPI_COMM_WORLD);
     ASSERT_TRUE(of_bytes.model.objective->takes_bytes());
     for (std::int64_t number = 1; number <= 3; ++number) {
       const auto batch = batch_of(DecoderKind::kSiren, number);
@@ -227,8 +227,8 @@ TEST(TrainStep, pixels_as_bytes_and_as_values_give_the_same_step) {
 
 TEST(TrainStep, local_batch_norm_uses_the_statistics_of_each_rank) {
   const auto kind = DecoderKind::kConv;
-  Trainee local(config_for(kind, BatchNormMode::kLocal), shape_for(kind), MPI_COMM_WORLD);
-  Trainee sync(config_for(kind, BatchNormMode::kSync), shape_for(kind), MPI_COMM_WORLD);
+  TestTrainee local(config_for(kind, BatchNormMode::kLocal), shape_for(kind), MPI_COMM_WORLD);
+  TestTrainee sync(config_for(kind, BatchNormMode::kSync), shape_for(kind), MPI_COMM_WORLD);
   static_cast<void>(local.step(batch_of(kind, 1), 1));
   static_cast<void>(sync.step(batch_of(kind, 1), 1));
   const auto error = relative_error(local.weights(), sync.weights());

@@ -19,9 +19,9 @@
 namespace gondola {
 
 /// A model in training over the ranks of `world`, its batches given by the test.
-struct Trainee {
-  Trainee(const RunConfig& run_config, const ImageShape& image_shape, MPI_Comm world,
-          std::int64_t training_images = 0)
+struct TestTrainee {
+  TestTrainee(const RunConfig& run_config, const ImageShape& image_shape, MPI_Comm world,
+              std::int64_t training_images = 0)
       : config(run_config),
         shape(image_shape),
         communicator(world, progress),

@@ -102,6 +102,17 @@ TEST(TransposedConvolution, a_rank_may_have_no_image) {
   EXPECT_EQ(gradients[1].abs().sum().item<float>(), 0);
 }
 
+TEST(TransposedConvolution, a_gradient_of_a_size_that_no_image_makes_is_refused) {
+  const auto weight = normal({6, 3, 4, 4}, 2, torch::kFloat32);
+  const ConvolutionOptions options{.stride = 2, .padding = 0};
+  EXPECT_NO_THROW((void)convolution(torch::ones({1, 3, 6, 6}), weight, options));
+  for (const auto& shape : std::vector<std::vector<std::int64_t>>{
+           {1, 3, 5, 6}, {1, 3, 6, 7}, {1, 3, 3, 6}, {1, 3, 2, 2}, {1, 4, 6, 6}}) {
+    EXPECT_THROW((void)convolution(torch::ones(shape), weight, options), c10::Error)
+        << at::IntArrayRef(shape);
+  }
+}
+
 TEST(TransposedConvolution, an_image_has_the_same_bits_on_any_number_of_threads) {
   const auto x = normal({70, 16, 16, 16}, 1, torch::kFloat64).requires_grad_(true);
   const auto weight = normal({16, 3, 4, 4}, 2, torch::kFloat64).requires_grad_(true);

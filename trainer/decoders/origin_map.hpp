@@ -25,9 +25,9 @@ namespace gondola {
 ///
 /// so that a batch is encoded by one matrix product. V = C N values of an image, k of a latent.
 struct OriginMap {
-  torch::Tensor matrix;  ///< M [k, V]
-  torch::Tensor offset;  ///< c [k]
-  MatrixProduct product;
+  torch::Tensor matrix;   ///< M [k, V]
+  torch::Tensor offset;   ///< c [k]
+  MatrixProduct product;  ///< As the decoder's was when the map was made.
 
   /// images [B, ...] of V values -> [B, k]. Goes block by block of a fixed number of images, the
   /// last one filled up: how a product is blocked, and so rounded, depends on its size, and a

@@ -4,7 +4,7 @@
 #include <torch/autograd.h>
 
 #include <algorithm>
-#include <tuple>
+#include <vector>
 
 #include "trainer/kernels/cpu_floats.hpp"
 #include "trainer/kernels/matrix_product.hpp"
@@ -25,7 +25,7 @@ constexpr std::int64_t kPatchBytes = std::int64_t{1} << 20;
 struct Layer {
   PatchGrid grid;
   std::int64_t images = 0, in = 0;
-  MatrixProduct given;
+  MatrixProduct chosen;
   std::int64_t parts = 1;  ///< Of the batch, one for each thread.
 
   Layer(std::int64_t batch, std::int64_t height, std::int64_t width, at::IntArrayRef weight,
@@ -38,7 +38,7 @@ struct Layer {
              .padding = options.padding},
         images(batch),
         in(weight[0]),
-        given(options.product),
+        chosen(options.product),
         parts(std::clamp<std::int64_t>(parallel_width(), 1, std::max<std::int64_t>(batch, 1))) {}
 
   [[nodiscard]] std::int64_t pixels() const { return grid.height * grid.width; }
@@ -78,17 +78,17 @@ struct Layer {
     });
   }
 
-  /// The product for such blocks. A call of oneDNN takes some 10 us, and sums of few columns have
-  /// it wait for its own copies.
+  /// The product for such blocks. A call of oneDNN takes some 10 us, and small sums have it wait
+  /// for its own copies.
   [[nodiscard]] MatrixProduct product() const {
-    const auto columns = in * grid.patch_values();
-    if (images * pixels() * columns < kFewProducts) return {};
-    return {given.rows(), columns < kFewColumns ? ProductLibrary::kAten : given.sums()};
+    const auto weights = in * grid.patch_values();
+    if (images * pixels() * weights < kFewProducts) return {};
+    return {chosen.rows(), weights < kFewWeights ? ProductLibrary::kAten : chosen.sums()};
   }
 
  private:
   static constexpr std::int64_t kFewProducts = std::int64_t{1} << 20;
-  static constexpr std::int64_t kFewColumns = 1024;
+  static constexpr std::int64_t kFewWeights = 1024;
 };
 
 torch::Tensor product_and_patches(const torch::Tensor& x, const torch::Tensor& weight,
@@ -122,6 +122,11 @@ struct Gradients {
 /// weight where there is an x.
 Gradients gradients_of(const Layer& layer, const torch::Tensor& gradient_in_y,
                        const torch::Tensor& x, const torch::Tensor& weight) {
+  const std::vector<std::int64_t> size = {layer.images, layer.grid.channels,
+                                          layer.grid.output_height(), layer.grid.output_width()};
+  TORCH_CHECK(layer.pixels() > 0 && gradient_in_y.sizes() == at::IntArrayRef(size),
+              "the gradient must be like what the layer makes, ", at::IntArrayRef(size), ", got ",
+              gradient_in_y.sizes());
   const auto gradient = gradient_in_y.contiguous(torch::MemoryFormat::ChannelsLast);
   const auto options = gradient.options();
   const auto columns = layer.grid.patch_values();

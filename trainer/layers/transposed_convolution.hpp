@@ -27,7 +27,7 @@ struct ConvolutionOptions {
                                                    const ConvolutionOptions& options);
 
 /// at::conv2d without a bias, which is the gradient of the above in x; likewise differentiable.
-/// gradient [B, out, ...] -> [B, in, H, W]
+/// gradient [B, out, ...], of a size that the above makes -> [B, in, H, W]
 [[nodiscard]] torch::Tensor convolution(const torch::Tensor& gradient, const torch::Tensor& weight,
                                         const ConvolutionOptions& options);
 
